@@ -1,0 +1,60 @@
+"""riskops: financial risk from simulated paths, on Dask, xarray and Zarr; every figure with its error, and replayable.
+
+The way of the data: prices -> calibrated model -> simulated paths -> portfolio loss -> measures -> report. Each arrow
+is one of the functions named here, and each is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: Where each public name lives (PEP 562): ``import riskops`` itself imports nothing else.
+_HOMES = {
+    "riskops.errors": (
+        "ClusterError",
+        "ConfigError",
+        "InputError",
+        "MissingExtraError",
+        "PlanError",
+        "RiskopsError",
+        "StoreError",
+    ),
+    "riskops.market": ("load_prices", "log_returns", "returns_over", "simple_returns"),
+    "riskops.models": ("GeometricBrownianMotion", "calibrate", "list_models"),
+    "riskops.simulation": ("SimulationSpec", "plan", "simulate"),
+    "riskops.portfolio": ("Portfolio", "book", "load_portfolios", "portfolio_loss"),
+    "riskops.scenarios": ("Scenario", "load_library", "stress_losses"),
+    "riskops.measures": (
+        "expected_shortfall",
+        "loss_histogram",
+        "loss_moments",
+        "return_dependence",
+        "tail_contributions",
+        "tail_risk",
+        "value_at_risk",
+    ),
+    "riskops.history": ("historical_value_at_risk",),
+    "riskops.report": ("figures", "write_html"),
+    "riskops.config": ("load_config",),
+    "riskops.cluster": ("open_cluster",),
+    "riskops.progress": ("Progress",),
+    "riskops.run": ("execute", "market_risk", "new_run_id", "open_run", "plan_job", "prepare", "replay", "resume", "verify"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'riskops' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

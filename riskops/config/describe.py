@@ -1,0 +1,159 @@
+"""The configuration's keys as a table, and a commented configuration to begin with, both made from the sections."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from riskops.config.options import describe_options
+from riskops.config.sections import Config
+from riskops.models import list_models
+from riskops.schema import validate
+
+__all__ = ["ConfigKey", "config_keys", "starter_config"]
+
+#: Daily returns in the starter's calibration window, when there are as many: four years.
+_WINDOW = 1008
+_WIDTH = 110
+
+
+class ConfigKey(NamedTuple):
+    """One key: its path, what it may hold, its default, what it means, and whether it must be given."""
+
+    key: str
+    expects: str
+    default: Any
+    description: str
+    required: bool = False
+
+
+def config_keys() -> tuple[ConfigKey, ...]:
+    """All keys in the order in which a configuration lists them; a model's options are marked with the model's kind.
+
+    Returns
+    -------
+    tuple of ConfigKey
+        Defaults are plain data.
+
+    Examples
+    --------
+    >>> [key.default for key in config_keys() if key.key == "risk.levels"]
+    [[0.95, 0.99]]
+    """
+    keys: list[ConfigKey] = []
+    for name, field in Config.model_fields.items():
+        section = _section(field)
+        if section is None:
+            keys.append(_row(name, field))
+            continue
+        keys += [_row(f"{name}.{inner}", about) for inner, about in section.model_fields.items()]
+        if name == "model":
+            keys += [
+                ConfigKey(f"model.{option.name}", option.expects, option.default, f"({kind}) {option.description}")
+                for kind in list_models()
+                for option in describe_options(kind)
+            ]
+    return tuple(keys)
+
+
+def starter_config(prices: str | Path, dataset: xr.Dataset) -> str:
+    """A configuration to begin with for prices of one's own: every key, commented, and an equally weighted portfolio.
+
+    Parameters
+    ----------
+    prices
+        The path, or the bundled data set's name, as it shall stand in the configuration.
+    dataset
+        The prices themselves: ``price`` ``(observation, asset)``.
+
+    Returns
+    -------
+    str
+        YAML text that :func:`load_config` accepts.
+
+    Raises
+    ------
+    InputError
+        ``dataset`` has no ``price``.
+
+    Examples
+    --------
+    >>> from riskops.market import load_prices
+    >>> text = starter_config("sp500", load_prices("sp500", start="2015-01-02"))
+    >>> "prices: sp500" in text
+    True
+    """
+    validate(dataset, "price")
+    dates = dataset["observation"].values.astype("datetime64[D]").astype(str)
+    window = min(_WINDOW, len(dates) - 1)
+    values: dict[str, Any] = {
+        "title": f"Market risk of {Path(prices).name.split('.')[0]}",
+        "market.prices": str(prices),
+        "portfolios": [{"name": "equal_weight", "capital": 1_000_000, "weights": "equal"}],
+        "model.window": window,
+        "simulation.steps": 10,
+        "risk.horizons": [1, 10],
+    }
+    head = (
+        f"# {dataset.sizes['asset']} assets, {len(dates)} dates from {dates[0]} to {dates[-1]}.",
+        "# `riskops plan` says what would run, `riskops run` runs it, `riskops describe config` explains the keys.",
+    )
+    return "\n".join((*head, *_lines(values))) + "\n"
+
+
+def _lines(values: Mapping[str, Any]) -> Iterator[str]:
+    keys = {row.key: row for row in config_keys()}
+    options = {f"model.{option.name}": option for option in describe_options(keys["model.kind"].default)}
+    for name, field in Config.model_fields.items():
+        section = _section(field)
+        yield ""
+        if section is None:
+            yield from _entry(name, keys[name].description, values.get(name, keys[name].default), "")
+            continue
+        yield from _comment(field.description or "", "")
+        yield f"{name}:"
+        for key, row in keys.items():
+            if key.startswith(f"{name}.") and (name != "model" or key == "model.kind"):
+                yield from _entry(key.split(".")[1], row.description, values.get(key, row.default), "  ")
+        for key, option in options.items() if name == "model" else ():
+            yield from _entry(option.name, option.description, values.get(key, option.default), "  ")
+
+
+def _entry(name: str, description: str, value: Any, indent: str) -> Iterator[str]:
+    yield from _comment(description, indent)
+    flat = not (isinstance(value, list) and value and isinstance(value[0], dict))
+    if isinstance(value, str):
+        # JSON's quotes are YAML's, and plain words need none
+        plain = yaml.safe_load(value) == value if value.replace("_", "").isalnum() else False
+        yield f"{indent}{name}: {value if plain else json.dumps(value, ensure_ascii=False)}"
+    elif flat:
+        yield f"{indent}{name}: {json.dumps(value)}"
+    else:
+        yield f"{indent}{name}:"
+        yield textwrap.indent(yaml.safe_dump(value, sort_keys=False), indent + "  ").rstrip()
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def _row(key: str, field: FieldInfo) -> ConfigKey:
+    extra = field.json_schema_extra
+    expects = str(extra["expects"]) if isinstance(extra, dict) else ""
+    required = field.default is PydanticUndefined
+    default = None if required else to_jsonable_python(field.default)
+    return ConfigKey(key, expects, default, field.description or "", required)
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

@@ -1,0 +1,143 @@
+"""From a YAML file, and what the command line sets over it, to a checked configuration, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from riskops.config.problems import config_error
+from riskops.config.sections import Config
+from riskops.errors import ConfigError, InputError
+from riskops.textfile import parse_yaml, read_yaml
+
+__all__ = ["config_from_mapping", "load_config", "to_yaml"]
+
+
+def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration file and check all of it.
+
+    A relative path in the file (``market.prices``, ``portfolios``, ``stress.library``) is looked for in the folder of
+    the configuration file first, then in the current one, and comes back absolute; ``store.root`` is relative to the
+    current folder and stays so.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    overrides
+        ``"key.path=value"``, each set over what the file says, the later over the earlier; the value is read as YAML
+        (``simulation.paths=65536``, ``risk.levels=[0.95, 0.99]``, ``stress.library=null``).
+
+    Returns
+    -------
+    Config
+        Frozen, defaults filled in.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is not YAML.
+    ConfigError
+        A key is unknown or missing, or a value is not what its key expects; one line each, all of them.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder, "small.yaml")
+    ...     _ = file.write_text("market: {prices: sp500}\\nportfolios: [{name: all, capital: 100, weights: equal}]")
+    ...     config = load_config(file, overrides=["simulation.paths=4096"])
+    >>> config.simulation.paths, config.risk.levels
+    (4096, (0.95, 0.99))
+    """
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        found = "is empty" if data is None else f"holds {type(data).__name__}, not a mapping of keys"
+        raise ConfigError(f"{path}: {found}; a configuration begins with market: and portfolios:")
+    for override in overrides:
+        data = _override(data, override)
+    return _validated(data, {"directory": str(Path(path).parent)})
+
+
+def config_from_mapping(mapping: Mapping[str, Any]) -> Config:
+    """Check a configuration given as plain data, such as a manifest holds; paths are taken as they stand.
+
+    Parameters
+    ----------
+    mapping
+        Sections by name, as :meth:`Config.resolved` gives them.
+
+    Returns
+    -------
+    Config
+        Frozen, defaults filled in.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`load_config`.
+
+    Examples
+    --------
+    >>> portfolio = {"name": "all", "capital": 100.0, "weights": "equal"}
+    >>> config = config_from_mapping({"market": {"prices": "sp500"}, "portfolios": [portfolio]})
+    >>> config_from_mapping(config.resolved()) == config
+    True
+    """
+    return _validated(dict(mapping), None)
+
+
+def to_yaml(config: Config | Mapping[str, Any]) -> str:
+    """The configuration as YAML text, every key with its value; :func:`load_config` reads it back as it was.
+
+    Parameters
+    ----------
+    config
+        A checked configuration, or what :meth:`Config.resolved` made of one.
+
+    Returns
+    -------
+    str
+        YAML, sections in the order in which ``riskops describe config`` lists them.
+
+    Examples
+    --------
+    >>> config = config_from_mapping({"market": {"prices": "sp500"}, "portfolios": ["all.csv"]})
+    >>> print(to_yaml(config)[:36])
+    title: null
+    market:
+      prices: sp500
+    """
+    plain = config.resolved() if isinstance(config, Config) else dict(config)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _validated(data: dict[Any, Any], context: dict[str, Any] | None) -> Config:
+    try:
+        return Config.model_validate(data, context=context)
+    except ValidationError as error:
+        raise config_error(error, Config) from None
+
+
+def _override(data: dict[Any, Any], override: str) -> dict[Any, Any]:
+    """A copy of ``data`` with one key set; mappings on the way are made where there are none."""
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set: {override!r} is not of the form key.path=value")
+    try:
+        value = parse_yaml(text, name=f"--set {key.strip()}")
+    except InputError as problem:
+        raise ConfigError(str(problem)) from None
+    changed = dict(data)
+    place = changed
+    for name in names[:-1]:
+        inner = place.get(name)
+        place[name] = dict(inner) if isinstance(inner, dict) else {}
+        place = place[name]
+    place[names[-1]] = value
+    return changed

@@ -1,0 +1,357 @@
+"""The keys of a configuration: what each means, what it may hold, and what stands there when it is left out.
+
+Values are taken as they are: text is never read as a number, a boolean is no number, infinities and NaN are refused.
+Each field carries its description and, in words, what it expects: both serve ``riskops describe config``, the comments
+of a starter configuration and the text of every error.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from dask.utils import parse_bytes
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import to_jsonable_python
+
+from riskops.checks import check_level, check_positive, check_unique
+from riskops.config.fields import Date, Names, Numbers, Section, check_gaps, inline_portfolio, key, listed
+from riskops.config.files import library_path, portfolio_path, prices_path
+from riskops.config.options import model_options
+from riskops.errors import ConfigError
+from riskops.scenarios import Scenario, load_library
+
+__all__ = [
+    "ClusterSection",
+    "Config",
+    "MarketSection",
+    "ModelSection",
+    "ReportSection",
+    "RiskSection",
+    "SimulationSection",
+    "StoreSection",
+    "StressSection",
+]
+
+
+class MarketSection(Section):
+    """Prices, and which of them are used."""
+
+    prices: str = key(
+        ...,
+        "the name of a bundled data set (sp500, sp500_index) or the path of a price file",
+        "Daily prices: a bundled data set, or a file ending in .csv, .csv.gz, .parquet or .zarr.",
+        min_length=1,
+    )
+    start: Date | None = key(
+        None, "a date (2015-01-02) or null", "First date used; null: the first one that the prices have."
+    )
+    end: Date | None = key(
+        None,
+        "a date (2022-12-28) or null",
+        "Last date used, and the as-of date of every figure; null: the last one that the prices have.",
+    )
+    assets: Names | None = key(
+        None,
+        "a list of one or more asset names, or null",
+        "The assets used, in this order; null: all.",
+        item="the name of an asset",
+        min_length=1,
+    )
+    gaps: Annotated[Any, AfterValidator(check_gaps)] = key(
+        "error",
+        "error, drop_assets, drop_dates or {forward_fill: days}",
+        "What to do about missing prices. Every change is listed in the manifest.",
+    )
+    currency: str = key("USD", "a currency code of three letters", "The currency of the prices.", pattern=r"^[A-Z]{3}$")
+
+    @field_validator("prices")
+    @classmethod
+    def _find_prices(cls, value: str, info: ValidationInfo) -> str:
+        return prices_path(value, info.context)
+
+    @field_validator("assets")
+    @classmethod
+    def _unique_assets(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        check_unique("market.assets", value or ())
+        return value
+
+    @model_validator(mode="after")
+    def _check_window(self) -> MarketSection:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ConfigError(f"market.start: {self.start} is not before market.end, {self.end}")
+        return self
+
+
+class ModelSection(Section):
+    """The model of the prices; its options are keys here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = key("geometric_brownian", "the name of a model", "The model: see `riskops describe models`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_options(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        kind = data.get("kind", cls.model_fields["kind"].default)
+        return {"kind": kind, **model_options(kind, {k: v for k, v in data.items() if k != "kind"})}
+
+    def options(self) -> dict[str, Any]:
+        """The options of the model's ``fit``, those left out with their defaults."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class SimulationSection(Section):
+    """What is simulated."""
+
+    paths: int = key(
+        65_536,
+        "an integer >= 1 and < 2**34",
+        "Number of paths; the error of every figure falls with its square root.",
+        ge=1,
+        lt=2**34,
+    )
+    steps: int = key(1, "an integer >= 1 and < 2**31", "Number of steps.", ge=1, lt=2**31)
+    step_days: float = key(1.0, "a number above zero", "Length of a step in trading days.", gt=0)
+    seed: int = key(
+        0, "an integer >= 0 and < 2**64", "Seed of the generator: the same seed gives the same paths.", ge=0, lt=2**64
+    )
+    dtype: Literal["float32", "float64"] = key(
+        "float32", "float32 or float64", "Precision of the paths; losses and all figures are float64 in either case."
+    )
+    chunk_paths: int | None = key(
+        None,
+        "a multiple of 1024 or null",
+        "Paths in a chunk; null: chosen from memory and task time. No figure depends on it.",
+        ge=1024,
+        multiple_of=1024,
+    )
+    days_per_year: float = key(252.0, "a number above zero", "Trading days in a year.", gt=0)
+
+
+class RiskSection(Section):
+    """What is measured."""
+
+    levels: Numbers = key(
+        (0.95, 0.99),
+        "a list of one or more confidence levels between 0 and 1",
+        "Confidence levels of value at risk and expected shortfall: 0.99, not 99 and not 0.01.",
+        item="a confidence level between 0 and 1",
+        min_length=1,
+    )
+    horizons: Numbers = key(
+        (1.0,),
+        "a list of one or more numbers of days",
+        "Horizons in trading days, each a multiple of step_days.",
+        item="a number of days above zero",
+        min_length=1,
+    )
+    historical: bool = key(
+        True, "true or false", "Set historical-simulation figures of the same portfolios beside the simulated ones."
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _check_levels(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        for i, value in enumerate(values):
+            check_level(f"risk.levels[{i}]", value)
+        check_unique("risk.levels", values)
+        return tuple(sorted(values))
+
+    @field_validator("horizons")
+    @classmethod
+    def _check_horizons(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        for i, value in enumerate(values):
+            check_positive(f"risk.horizons[{i}]", value)
+        check_unique("risk.horizons", values)
+        return tuple(sorted(values))
+
+
+class StressSection(Section):
+    """Scenarios, computed from the same draws as the base."""
+
+    library: str | None = key(
+        None,
+        "market, the path of a scenario library or null",
+        "Scenario library: `market` is the one that comes with riskops; null: no stress.",
+        min_length=1,
+    )
+    scenarios: Literal["all"] | tuple[str, ...] = key(
+        "all", "all or a list of scenario names", "Scenarios to take from the library, in this order."
+    )
+
+    @field_validator("library")
+    @classmethod
+    def _find_library(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else library_path(value, info.context)
+
+    @field_validator("scenarios", mode="wrap")
+    @classmethod
+    def _check_scenarios(cls, value: Any, _: Any) -> Any:
+        if value == "all":
+            return value
+        names = listed(value)
+        if not isinstance(names, tuple) or not all(isinstance(name, str) and name for name in names):
+            raise ConfigError(f"stress.scenarios: {value!r} is not all or a list of scenario names")
+        check_unique("stress.scenarios", names)
+        return names
+
+    @model_validator(mode="after")
+    def _check_names(self) -> StressSection:
+        if self.library is None and self.scenarios != "all":
+            raise ConfigError("stress.library: is missing; stress.scenarios names scenarios of a library")
+        return self
+
+    def load(self) -> tuple[Scenario, ...]:
+        """The scenarios asked for, without the base; none without a library."""
+        if self.library is None:
+            return ()
+        return load_library(self.library, names=None if self.scenarios == "all" else self.scenarios)
+
+
+class StoreSection(Section):
+    """Where runs are kept, and what of them."""
+
+    root: str = key(
+        "runs", "a folder's path", "Folder of all runs, relative to where riskops is started.", min_length=1
+    )
+    paths: bool = key(False, "true or false", "Keep the simulated paths (large).")
+    losses: bool = key(True, "true or false", "Keep the loss of every path.")
+
+
+class ReportSection(Section):
+    """What is written besides the figures."""
+
+    html: bool = key(True, "true or false", "Write report.html.")
+
+
+class ClusterSection(Section):
+    """Where the work is done; no figure depends on it."""
+
+    kind: Literal["threads", "synchronous", "processes", "address"] = key(
+        "threads",
+        "threads, synchronous, processes or address",
+        "threads: in this process; synchronous: one task at a time; processes: a local Dask cluster; address: an "
+        "existing Dask scheduler.",
+    )
+    address: str | None = key(
+        None,
+        "a scheduler's address (tls://host:8786) or null",
+        "The scheduler, for kind address.",
+        pattern=r"^[a-z]+://\S+$",
+    )
+    workers: int | None = key(
+        None, "an integer >= 1 or null", "Threads, or worker processes; null: one for each core.", ge=1
+    )
+    threads_per_worker: int | None = key(
+        None, "an integer >= 1 or null", "Threads of each worker process, for kind processes.", ge=1
+    )
+    memory_limit: str | None = key(
+        None, "a size (4GiB) or null", "Memory of each worker process, for kind processes; null: an equal share."
+    )
+    allow_insecure: bool = key(
+        False, "true or false", "Accept a scheduler on another machine without TLS: whoever reaches it can run code."
+    )
+    dashboard: bool = key(False, "true or false", "Serve Dask's dashboard while the run lasts, and keep its report.")
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _check_memory(cls, value: str | None) -> str | None:
+        try:
+            good = value is None or parse_bytes(value) > 0
+        except ValueError:
+            good = False
+        if not good:
+            raise ConfigError(f"cluster.memory_limit: {value!r} is not a size (4GiB) or null")
+        return value
+
+    @model_validator(mode="after")
+    def _check_address(self) -> ClusterSection:
+        if self.kind == "address" and self.address is None:
+            raise ConfigError("cluster.address: is missing; cluster.kind address needs a scheduler's address")
+        if self.kind != "address" and self.address is not None:
+            raise ConfigError(f"cluster.address: {self.address!r} is given, but cluster.kind is {self.kind}")
+        return self
+
+
+def _section(kind: type[Section]) -> Any:
+    return Field(default_factory=kind, description=(kind.__doc__ or "").strip())
+
+
+class Config(Section):
+    """A whole configuration."""
+
+    title: str | None = key(
+        None, "a line of text or null", "Title of the report; null: the file's name.", max_length=200
+    )
+    market: MarketSection = Field(description=(MarketSection.__doc__ or "").strip())
+    portfolios: Annotated[tuple[Any, ...], BeforeValidator(listed)] = key(
+        ...,
+        "a list of one or more portfolios: paths of files, or mappings (name, capital, weights ...)",
+        "The portfolios: paths of YAML or CSV files, or portfolios written out here.",
+        min_length=1,
+    )
+    model: ModelSection = _section(ModelSection)
+    simulation: SimulationSection = _section(SimulationSection)
+    risk: RiskSection = _section(RiskSection)
+    stress: StressSection = _section(StressSection)
+    store: StoreSection = _section(StoreSection)
+    report: ReportSection = _section(ReportSection)
+    cluster: ClusterSection = _section(ClusterSection)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, data: Any) -> Any:
+        """A section whose keys are all commented out is null in YAML, and means its defaults."""
+        if not isinstance(data, dict):
+            return data
+        sections = {k for k, f in cls.model_fields.items() if isinstance(f.annotation, type)}
+        return {k: {} if v is None and k in sections else v for k, v in data.items()}
+
+    @field_validator("portfolios", mode="before")
+    @classmethod
+    def _one_path(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("portfolios")
+    @classmethod
+    def _find_portfolios(cls, values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for i, value in enumerate(values):
+            if isinstance(value, str):
+                found.append(portfolio_path(f"portfolios[{i}]", value, info.context))
+            else:
+                found.append(inline_portfolio(f"portfolios[{i}]", value))
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _check_horizons(self) -> Config:
+        step = Fraction(repr(self.simulation.step_days))
+        last = self.simulation.steps * step
+        problems = []
+        for horizon in self.risk.horizons:
+            exact = Fraction(repr(horizon))
+            if exact % step:
+                problems.append(f"{horizon:g} is not a multiple of simulation.step_days, {self.simulation.step_days:g}")
+            elif exact > last:
+                problems.append(
+                    f"{horizon:g} is beyond the last step, day {float(last):g}; set simulation.steps to at least "
+                    f"{exact / step}"
+                )
+        if problems:
+            raise ConfigError("\n".join(f"risk.horizons: {problem}" for problem in problems))
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in, as plain data that YAML and JSON hold."""
+        return to_jsonable_python(self.model_dump(), inf_nan_mode="constants")

@@ -1,0 +1,141 @@
+"""The shape of the loss distribution: moments with batch errors, and a histogram with fixed edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from dask import delayed
+from dask.delayed import Delayed
+
+from riskops.measures.lazy import lazy_variables
+from riskops.measures.tail_risk import Z95
+from riskops.reductions import Histogram, Moments, reduce_paths
+from riskops.schema import ERROR_SUFFIXES, validate, variable
+
+__all__ = ["histogram_dataset", "loss_histogram", "loss_moments", "moments_from"]
+
+NAMES = {
+    "mean_loss": "mean",
+    "loss_standard_deviation": "standard_deviation",
+    "loss_skewness": "skewness",
+    "loss_excess_kurtosis": "excess_kurtosis",
+}
+
+
+def loss_moments(losses: xr.Dataset) -> xr.Dataset:
+    """Mean, standard deviation, skewness and excess kurtosis of the loss; lazy.
+
+    Parameters
+    ----------
+    losses
+        ``loss`` ``([scenario, portfolio, horizon,] path)``.
+
+    Returns
+    -------
+    Dataset
+        ``mean_loss`` and ``loss_standard_deviation`` (money, ddof=1), ``loss_skewness`` (m3 / m2^1.5) and
+        ``loss_excess_kurtosis`` (m4 / m2^2 - 3), each with ``_standard_error``, ``_low`` and ``_high``.
+
+    Raises
+    ------
+    InputError
+        ``loss`` is missing or has other dims.
+
+    Notes
+    -----
+    Errors of the mean are sd / sqrt(n); the others are batch-means errors over tiles of 1024 paths and NaN with fewer than
+    two whole tiles. A row without variance has no skewness: NaN. A NaN loss gives NaN moments.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> losses = xr.Dataset({"loss": ("path", np.arange(1.0, 4097.0))}).chunk(path=2048)
+    >>> float(loss_moments(losses)["mean_loss"].compute().item())
+    2048.5
+    """
+    validate(losses, "loss")
+    return moments_from(reduce_paths(losses, Moments()), losses)
+
+
+def moments_from(result: Any, losses: xr.Dataset, *, key: str | None = None) -> xr.Dataset:
+    """The moments from a (fused) reduction that is already part of the graph."""
+    loss = losses["loss"]
+    lead = tuple(str(d) for d in loss.dims[:-1])
+    return lazy_variables(
+        result,
+        moment_figures,
+        outputs={name + suffix: lead for name in NAMES for suffix in ("", *ERROR_SUFFIXES)},
+        coords={d: loss[d] for d in lead if d in loss.coords},
+        sizes={d: loss.sizes[d] for d in lead},
+        stage="moments",
+        key=key,
+    )
+
+
+def moment_figures(result: Mapping[str, Any], *, key: str | None) -> dict[str, npt.NDArray[np.float64]]:
+    """Name the moments as measures and add their 95 % intervals."""
+    moments = result if key is None else result[key]
+    out = {}
+    for name, statistic in NAMES.items():
+        value, error = moments[statistic], moments[f"{statistic}_standard_error"]
+        for suffix, array in zip(
+            ("", *ERROR_SUFFIXES), (value, error, value - Z95 * error, value + Z95 * error), strict=True
+        ):
+            out[name + suffix] = np.asarray(array, dtype=np.float64)
+    return out
+
+
+def loss_histogram(losses: xr.Dataset) -> Delayed:
+    """Histogram of the loss with fixed edges; a Delayed that computes to a Dataset, since the bins are known only then.
+
+    Parameters
+    ----------
+    losses
+        ``loss`` ``([scenario, portfolio, horizon,] path)``.
+
+    Returns
+    -------
+    Delayed
+        Computes to a Dataset with ``loss_histogram`` ``(..., bin)``, integer counts of paths, and the coordinates
+        ``bin_low`` and ``bin_high`` in money.
+
+    Raises
+    ------
+    InputError
+        ``loss`` is missing or has other dims.
+
+    Notes
+    -----
+    An edge is a float64 whose mantissa has six bits, so a bin is at most 1/64 of its distance from zero wide, and the same
+    edges serve every sample: histograms of different runs can be added. Only bins that hold a path are listed.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> losses = xr.Dataset({"loss": ("path", np.arange(1.0, 4097.0))}).chunk(path=2048)
+    >>> int(loss_histogram(losses).compute()["loss_histogram"].sum())
+    4096
+    """
+    validate(losses, "loss")
+    result = reduce_paths(losses, Histogram())
+    return delayed(histogram_dataset)(result.to_delayed().item(), _template(losses), key=None)
+
+
+def _template(losses: xr.Dataset) -> xr.Dataset:
+    """The leading dims and coordinates of the losses, without the losses."""
+    return losses["loss"].isel(path=0, drop=True).coords.to_dataset()
+
+
+def histogram_dataset(result: Any, coords: xr.Dataset, *, key: str | None) -> xr.Dataset:
+    """The histogram of a computed (fused) reduction, as a Dataset; ``coords`` holds the leading dims in order."""
+    found = result.item() if isinstance(result, np.ndarray) else result
+    histogram = found if key is None else found[key]
+    lead = tuple(d for d in ("scenario", "portfolio", "horizon") if d in coords.coords)
+    named = {d: coords[d] for d in lead}
+    counts = variable("loss_histogram", (*lead, "bin"), histogram["counts"], coords=named)
+    edges = {name: ("bin", histogram[name], {"units": "money"}) for name in ("bin_low", "bin_high")}
+    return counts.to_dataset().assign_coords(edges)

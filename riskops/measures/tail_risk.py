@@ -1,0 +1,245 @@
+"""Value at risk, expected shortfall and their changes under stress, exact on the simulated sample, each with its error.
+
+All of them come from one reduction, the worst losses of every row with their path numbers; see
+:class:`riskops.reductions.Tail`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from riskops.checks import check_levels, exact_level
+from riskops.errors import InputError
+from riskops.measures.lazy import lazy_variables
+from riskops.reductions import Tail, interval_ranks, needed_tail, order_index, quantile_and_shortfall, reduce_paths
+from riskops.schema import ERROR_SUFFIXES, validate
+
+__all__ = ["expected_shortfall", "tail_risk", "tail_risk_from", "value_at_risk"]
+
+Z95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
+MEASURES = ("value_at_risk", "expected_shortfall")
+Float = npt.NDArray[np.float64]
+
+
+def _with_errors(names: Sequence[str]) -> list[str]:
+    return [name + suffix for name in names for suffix in ("", *ERROR_SUFFIXES)]
+
+
+def value_at_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.99)) -> xr.Dataset:
+    """Value at risk: the loss that is not exceeded with probability ``level``; lazy.
+
+    Parameters
+    ----------
+    losses
+        ``loss`` ``([scenario, portfolio, horizon,] path)``, positive for a loss.
+    level
+        One or several confidence levels in (0, 1), each the decimal that it prints as.
+
+    Returns
+    -------
+    Dataset
+        ``value_at_risk`` ``(..., level)`` in money with ``_standard_error``, ``_low`` and ``_high``.
+
+    Raises
+    ------
+    InputError
+        A level outside (0, 1), fewer paths than its interval needs, or (when computed) a NaN loss.
+
+    Notes
+    -----
+    With n losses ascending, ``VaR = x(k)``, ``k = ceil(n level)`` in integers. The 95 % interval is the distribution-free
+    one between two order statistics (binomial ranks); the standard error is its width over 2 * 1.96. NaN is an error.
+
+    References
+    ----------
+    McNeil, Frey and Embrechts (2015), Quantitative Risk Management, 2.3; David and Nagaraja (2003), Order Statistics, 7.1.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> losses = xr.Dataset({"loss": ("path", np.arange(1.0, 1001.0))}).chunk(path=1024)
+    >>> float(value_at_risk(losses, level=0.95)["value_at_risk"].compute().item())
+    950.0
+    """
+    return tail_risk(losses, level=level)[_with_errors(["value_at_risk"])]
+
+
+def expected_shortfall(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.99)) -> xr.Dataset:
+    """Expected shortfall: the average of the quantile function of the loss beyond ``level``; lazy.
+
+    Parameters
+    ----------
+    losses
+        ``loss`` ``([scenario, portfolio, horizon,] path)``, positive for a loss.
+    level
+        One or several confidence levels in (0, 1), each the decimal that it prints as.
+
+    Returns
+    -------
+    Dataset
+        ``expected_shortfall`` ``(..., level)`` in money with ``_standard_error``, ``_low`` and ``_high``.
+
+    Raises
+    ------
+    InputError
+        A level outside (0, 1), fewer paths than its interval needs, or (when computed) a NaN loss.
+
+    Notes
+    -----
+    ``ES = x(k) + sum_{j>k} (x(j) - x(k)) / (n (1 - level))``, never below VaR. The standard error is that of its influence
+    function ``(L - VaR)^+ / (1 - level) - (ES - VaR)``. NaN is an error.
+
+    References
+    ----------
+    Acerbi and Tasche (2002), On the coherence of expected shortfall; Chen (2008), Nonparametric estimation of ES.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> losses = xr.Dataset({"loss": ("path", np.arange(1.0, 1001.0))}).chunk(path=1024)
+    >>> float(expected_shortfall(losses, level=0.95)["expected_shortfall"].compute().item())
+    975.5
+    """
+    return tail_risk(losses, level=level)[_with_errors(["expected_shortfall"])]
+
+
+def tail_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.99)) -> xr.Dataset:
+    """VaR and ES together, from one pass; with a ``scenario`` dim also their changes against its first entry, ``base``.
+
+    Parameters
+    ----------
+    losses
+        ``loss`` ``([scenario, portfolio, horizon,] path)``, positive for a loss.
+    level
+        One or several confidence levels in (0, 1).
+
+    Returns
+    -------
+    Dataset
+        ``value_at_risk`` and ``expected_shortfall`` ``(..., level)``; with scenarios also ``value_at_risk_change`` and
+        ``expected_shortfall_change``. Money; each with ``_standard_error``, ``_low`` and ``_high``.
+
+    Raises
+    ------
+    InputError
+        As :func:`value_at_risk`; or scenarios that do not begin with ``base``.
+
+    Notes
+    -----
+    The same draws serve every scenario, so the error of a change comes from paths matched by number: with influence
+    functions psi, ``Var(psi_s - psi_b) / n``, whose cross term is read off the paths that lie in both tails.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> losses = xr.Dataset({"loss": ("path", np.arange(1.0, 1001.0))}).chunk(path=1024)
+    >>> sorted(map(str, tail_risk(losses, level=0.99)))[:2]
+    ['expected_shortfall', 'expected_shortfall_high']
+    """
+    levels = check_levels("level", level)
+    validate(losses, "loss")
+    keep = needed_tail(levels, losses.sizes["path"])
+    return tail_risk_from(reduce_paths(losses, Tail(keep=keep)), losses, level=levels)
+
+
+def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], key: str | None = None) -> xr.Dataset:
+    """The same from a tail that a (fused) reduction has already found; ``key`` is its name in the fused reduction."""
+    loss = losses["loss"]
+    lead = tuple(str(d) for d in loss.dims[:-1])
+    stressed = "scenario" in lead
+    if stressed and str(loss["scenario"].values[0]) != "base":
+        raise InputError(f"scenario: {loss['scenario'].values[0]!r} stands first, 'base' must")
+    names = _with_errors([*MEASURES, *(f"{m}_change" for m in MEASURES if stressed)])
+    return lazy_variables(
+        result,
+        tail_figures,
+        outputs={name: (*lead, "level") for name in names},
+        coords={**{d: loss[d] for d in lead if d in loss.coords}, "level": list(level)},
+        sizes={**{d: loss.sizes[d] for d in lead}, "level": len(level)},
+        stage="tail-risk",
+        levels=tuple(level),
+        stressed=stressed,
+        key=key,
+    )
+
+
+def tail_figures(
+    result: Mapping[str, Any], *, levels: Sequence[float], stressed: bool, key: str | None
+) -> dict[str, Float]:
+    """VaR, ES, their errors and changes from the sorted tail ``(..., keep)``: plain arithmetic, no graph."""
+    tail = result if key is None else result[key]
+    lead = tail["loss"].shape[:-1]
+    losses = tail["loss"].reshape(-1, tail["loss"].shape[-1])
+    n = int(tail["paths"])
+    shape = (len(losses), len(levels))
+    out = {name: np.empty(shape) for name in _with_errors(MEASURES)}
+    for column, level in enumerate(levels):
+        low_rank, high_rank = interval_ranks(level, n)
+        for row, worst in enumerate(losses):
+            var, es = quantile_and_shortfall(worst, level, n)
+            low, high = float(worst[n - low_rank]), float(worst[n - high_rank])
+            _put(out, "value_at_risk", (row, column), var, (high - low) / (2 * Z95), low, high)
+            es_error = _shortfall_error(worst, level, n, var, es)
+            _put(out, "expected_shortfall", (row, column), es, es_error, es - Z95 * es_error, es + Z95 * es_error)
+    figures = {name: values.reshape(*lead, len(levels)) for name, values in out.items()}
+    if stressed:
+        figures |= _changes(figures, tail["loss"], tail["path"], levels, n)
+    return figures
+
+
+def _put(
+    out: dict[str, Float], name: str, at: tuple[int, ...], value: float, error: float, low: float, high: float
+) -> None:
+    for suffix, number in zip(("", *ERROR_SUFFIXES), (value, error, low, high), strict=True):
+        out[name + suffix][at] = number
+
+
+def _beyond(level: float, n: int) -> int:
+    """How many of the worst losses lie beyond VaR's order statistic."""
+    return n - order_index(level, n)
+
+
+def _shortfall_error(worst: Float, level: float, n: int, var: float, es: float) -> float:
+    mass = float(1 - exact_level(level))
+    squares = math.fsum(((worst[: _beyond(level, n)] - var) ** 2).tolist())
+    return math.sqrt(max(squares / (n * mass * mass) - (es - var) ** 2, 0.0) / n)
+
+
+def _changes(
+    figures: Mapping[str, Float], losses: Float, paths: npt.NDArray[np.int64], levels: Sequence[float], n: int
+) -> dict[str, Float]:
+    """Stressed minus base, with the error that the common draws leave."""
+    scenarios, keep = losses.shape[0], losses.shape[-1]
+    flat_losses, flat_paths = losses.reshape(scenarios, -1, keep), paths.reshape(scenarios, -1, keep)
+    flat = {name: figures[name].reshape(scenarios, -1, len(levels)) for name in _with_errors(MEASURES)}
+    out = {name: np.zeros(flat["value_at_risk"].shape) for name in _with_errors([f"{m}_change" for m in MEASURES])}
+    for s in range(1, scenarios):
+        for row in range(flat_losses.shape[1]):
+            pairs = np.intersect1d(flat_paths[0, row], flat_paths[s, row], assume_unique=True, return_indices=True)[1:]
+            for c, level in enumerate(levels):
+                mass, beyond = float(1 - exact_level(level)), _beyond(level, n)
+                both = (pairs[0] < beyond) & (pairs[1] < beyond)
+                base, stress = pairs[0][both], pairs[1][both]
+                at0, at1 = (0, row, c), (s, row, c)
+                var0, var1 = flat["value_at_risk"][at0], flat["value_at_risk"][at1]
+                shared = (len(base) / n - mass * mass) / (mass * (1 - mass))
+                excess = (flat_losses[0, row, base] - var0) * (flat_losses[s, row, stress] - var1)
+                gaps = (flat["expected_shortfall"][at0] - var0) * (flat["expected_shortfall"][at1] - var1)
+                covariances = {
+                    "value_at_risk": shared
+                    * flat["value_at_risk_standard_error"][at0]
+                    * flat["value_at_risk_standard_error"][at1],
+                    "expected_shortfall": (math.fsum(excess.tolist()) / (n * mass * mass) - gaps) / n,
+                }
+                for measure, covariance in covariances.items():
+                    change = flat[measure][at1] - flat[measure][at0]
+                    errors = flat[measure + "_standard_error"]
+                    error = math.sqrt(max(errors[at0] ** 2 + errors[at1] ** 2 - 2 * covariance, 0.0))
+                    _put(out, f"{measure}_change", at1, change, error, change - Z95 * error, change + Z95 * error)
+    return {name: values.reshape(figures["value_at_risk"].shape) for name, values in out.items()}

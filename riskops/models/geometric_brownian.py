@@ -1,0 +1,264 @@
+"""Correlated geometric Brownian motion: constant drift, volatility and correlation, for any number of assets.
+
+``dS_a = mu_a S_a dt + sigma_a S_a dW_a`` with ``corr(dW_a, dW_b) = R_ab``: log growth after ``t`` years is normal with
+mean ``(mu - sigma^2 / 2) t`` and covariance ``sigma_a sigma_b R_ab t``, and ``E[S_t] = S_0 exp(mu t)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from numba import njit
+
+from riskops.checks import check_finite, check_number, check_positive, check_subset, check_unique
+from riskops.errors import InputError
+from riskops.models.base import Array, Model, Shock
+from riskops.models.calibration import Calibration, Sample, sample_log_returns
+from riskops.models.correlation import check_correlation, cholesky, push_towards_one
+from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.registry import register
+from riskops.scalar import scalar_function
+
+__all__ = ["GeometricBrownianMotion", "step"]
+
+
+@scalar_function
+def step(log_growth, drift, shock):  # type: ignore[no-untyped-def]
+    """Log growth after one step; the two small terms are added first, which loses least in single precision."""
+    return log_growth + (drift + shock)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance(log_growth, drift, shock):  # type: ignore[no-untyped-def]
+    for asset in range(log_growth.shape[0]):
+        mean = drift[asset]
+        for path in range(log_growth.shape[1]):
+            log_growth[asset, path] = step(log_growth[asset, path], mean, shock[asset, path])
+
+
+def _frozen(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    array = np.array(values, dtype=np.float64, order="C")
+    array.flags.writeable = False
+    return array
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class GeometricBrownianMotion(Model):
+    """Correlated geometric Brownian motion.
+
+    Parameters
+    ----------
+    assets
+        Names, unique, at least one.
+    drift
+        Expected growth rate of each price a year, ``mu``: a price is expected to grow by ``exp(mu t)``.
+    volatility
+        Standard deviation of each log return a year, above zero.
+    correlation
+        Correlation of log returns ``(asset, asset)``, positive definite.
+
+    Raises
+    ------
+    InputError
+        When a shape does not fit the assets, a value is not finite, a volatility is not above zero, or the correlation
+        is not symmetric with a unit diagonal and positive definite.
+
+    Examples
+    --------
+    >>> model = GeometricBrownianMotion(("A", "B"), [0.05, 0.0], [0.2, 0.1], [[1.0, 0.5], [0.5, 1.0]])
+    >>> model.mean_log_growth(1.0).round(4).tolist(), model.covariance_log_growth(1.0).round(4).tolist()
+    ([0.03, -0.005], [[0.04, 0.01], [0.01, 0.01]])
+    """
+
+    drift: npt.NDArray[np.float64]
+    volatility: npt.NDArray[np.float64]
+    correlation: npt.NDArray[np.float64]
+
+    kind: ClassVar[str] = "geometric_brownian"
+    shocks: ClassVar[tuple[Shock, ...]] = (Shock("diffusion", kind="normal", per="asset", mixing="mixing"),)
+
+    def __post_init__(self) -> None:
+        assets = tuple(self.assets)
+        if not assets:
+            raise InputError("assets: at least one is needed")
+        for asset in assets:
+            if not isinstance(asset, str) or not asset:
+                raise InputError(f"assets: {asset!r} is not a name")
+        check_unique("assets", assets)
+        drift = check_finite("drift", self.drift)
+        volatility = check_finite("volatility", self.volatility)
+        for name, array in (("drift", drift), ("volatility", volatility)):
+            if array.shape != (len(assets),):
+                raise InputError(f"{name}: shape {array.shape} is not {(len(assets),)}, one number an asset")
+        for asset, value in zip(assets, volatility.tolist(), strict=True):
+            check_positive(f"volatility of {asset!r}", value)
+        correlation = check_correlation("correlation", self.correlation, size=len(assets))
+        object.__setattr__(self, "assets", assets)
+        object.__setattr__(self, "drift", _frozen(drift))
+        object.__setattr__(self, "volatility", _frozen(volatility))
+        object.__setattr__(self, "correlation", _frozen(correlation))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # arrays come out of a pickle writeable
+        for name, value in state.items():
+            object.__setattr__(self, name, _frozen(value) if isinstance(value, np.ndarray) else value)
+
+    @classmethod
+    def calibrate(
+        cls,
+        returns: xr.Dataset,
+        *,
+        days_per_year: float = 252.0,
+        drift: str | Mapping[str, float] = "historical",
+        window: int | None = None,
+        nearest_correlation: bool = False,
+    ) -> Calibration[Self]:
+        """Fit as :meth:`fit` does, and return the model with a report of the window and of every adjustment."""
+        check_positive("days_per_year", days_per_year)
+        if not isinstance(nearest_correlation, bool):
+            raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
+        sample = sample_log_returns(returns, window=window)
+        volatility = sample.volatility() * np.sqrt(days_per_year)
+        correlation = sample.correlation()
+        repair: dict[str, Any] | None = None
+        if nearest_correlation:
+            correlation, repair = find_nearest_correlation(correlation)
+        model = cls(sample.assets, _drift(drift, sample, volatility, days_per_year), volatility, correlation)
+        options = {
+            "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
+            "window": window,
+            "nearest_correlation": nearest_correlation,
+        }
+        report = {
+            "observations": sample.observations,
+            "window_start": sample.start,
+            "window_end": sample.end,
+            "days_per_year": float(days_per_year),
+            "options": options,
+            "nearest_correlation": repair,
+        }
+        return Calibration(model, report)
+
+    @classmethod
+    def fit(
+        cls,
+        returns: xr.Dataset,
+        *,
+        days_per_year: float = 252.0,
+        drift: str | Mapping[str, float] = "historical",
+        window: int | None = None,
+        nearest_correlation: bool = False,
+    ) -> Self:
+        """Estimate drift, volatility and correlation from daily log returns.
+
+        Parameters
+        ----------
+        returns
+            Dataset with ``log_return`` ``(observation, asset)``; NaN is an error that says where.
+        days_per_year
+            Observations in a year.
+        drift
+            ``"historical"``: mean log return a year plus half the variance; ``"zero"``: prices are expected to stay;
+            or a yearly rate for each asset by name.
+        window
+            Number of last observations to use; all of them by default.
+        nearest_correlation
+            Replace a sample correlation that is not positive definite (as from a window shorter than the number of
+            assets) by the nearest one that is. By default such a sample is refused. :meth:`calibrate` says by how
+            much it was changed.
+
+        Returns
+        -------
+        The model, its parameters a year; sample deviations use ddof=1.
+
+        Raises
+        ------
+        InputError
+            When the window is longer than the sample, an asset's returns do not vary, a drift is missing or unknown, or
+            the correlation is not positive definite.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from riskops.schema import variable
+        >>> table = variable("log_return", ("observation", "asset"), [[0.01], [-0.01], [0.02], [0.0]],
+        ...                  coords={"asset": ["A"]})
+        >>> model = GeometricBrownianMotion.fit(xr.Dataset({"log_return": table}), drift="zero")
+        >>> model.drift.tolist(), model.volatility.round(4).tolist()
+        ([0.0], [0.2049])
+        """
+        return cls.calibrate(
+            returns, days_per_year=days_per_year, drift=drift, window=window, nearest_correlation=nearest_correlation
+        ).model
+
+    def tables(self, step_years: float) -> Mapping[str, Array]:
+        """``drift`` ``(asset,)`` of log growth over a step, and ``mixing`` ``(asset, asset)``.
+
+        Mixing is the Cholesky factor, row ``a`` scaled by the standard deviation of asset ``a`` over a step.
+        """
+        check_positive("step_years", step_years)
+        drift = (self.drift - 0.5 * self.volatility * self.volatility) * step_years
+        deviation = self.volatility * np.sqrt(step_years)
+        return {"drift": drift, "mixing": cholesky(self.correlation) * deviation[:, None]}
+
+    @staticmethod
+    def advance(state: Mapping[str, Array], shocks: Mapping[str, Array], tables: Mapping[str, Array]) -> None:
+        """Add the step's drift and mixed normals to log growth, in place."""
+        _advance(state["log_growth"], tables["drift"], shocks["diffusion"])
+
+    def shocked(self, *, volatility: float = 1.0, correlation: float = 0.0, drift: float = 0.0) -> Self:
+        """The model under a scenario: volatilities multiplied, correlations moved towards one by a share in [0, 1), and
+        a yearly rate added to the drift of every price.
+
+        The drift is that of the price, so a volatility shock alone leaves the expected price as it was.
+        """
+        if (volatility, correlation, drift) == (1.0, 0.0, 0.0):
+            return self
+        factor = check_positive("volatility shock", volatility)
+        pushed = push_towards_one(self.correlation, correlation) if correlation else self.correlation
+        return type(self)(
+            self.assets, self.drift + check_number("drift shock", drift), self.volatility * factor, pushed
+        )
+
+    def mean_log_growth(self, years: float) -> npt.NDArray[np.float64]:
+        """Exact mean ``(asset,)`` of log growth: ``(mu - sigma^2 / 2) t``."""
+        return (self.drift - 0.5 * self.volatility * self.volatility) * years
+
+    def covariance_log_growth(self, years: float) -> npt.NDArray[np.float64]:
+        """Exact covariance ``(asset, asset)`` of log growth: ``sigma_a sigma_b R_ab t``."""
+        return self.correlation * (self.volatility[:, None] * self.volatility[None, :]) * years
+
+    def mean_simple_return(self, years: float) -> npt.NDArray[np.float64]:
+        """Exact mean ``(asset,)`` of the simple return: ``exp(mu t) - 1``."""
+        return np.expm1(self.drift * years)
+
+    def covariance_simple_return(self, years: float) -> npt.NDArray[np.float64]:
+        """Exact covariance ``(asset, asset)`` of simple returns.
+
+        ``exp((mu_a + mu_b) t) (exp(sigma_a sigma_b R_ab t) - 1)``, the lognormal's.
+        """
+        growth = np.exp(self.drift * years)
+        return growth[:, None] * growth[None, :] * np.expm1(self.covariance_log_growth(years))
+
+
+def _drift(
+    drift: str | Mapping[str, float], sample: Sample, volatility: npt.NDArray[np.float64], days_per_year: float
+) -> npt.NDArray[np.float64]:
+    """The drift of each price a year."""
+    if isinstance(drift, Mapping):
+        check_subset("drift", drift, sample.assets)
+        for asset in sample.assets:
+            if asset not in drift:
+                raise InputError(f"drift: {asset!r} is missing; a given drift names every asset")
+        return np.array([check_number(f"drift of {asset!r}", drift[asset]) for asset in sample.assets])
+    if drift == "zero":
+        return np.zeros(len(sample.assets))
+    if drift == "historical":
+        return sample.mean * days_per_year + 0.5 * volatility * volatility
+    raise InputError(f"drift: {drift!r} is not 'historical', 'zero' or a mapping from asset to yearly rate")

@@ -1,0 +1,270 @@
+"""Models by name: the built-in ones, those that a program registers, and those that installed packages offer.
+
+A package offers a model through the entry-point group ``riskops.models``: the entry's name is the model's ``kind`` and
+its value the class (``my_kind = "my_package.my_module:MyModel"``). It is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from riskops.errors import InputError
+from riskops.models.base import Model
+from riskops.models.calibration import Calibration, sample_log_returns
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "calibrate",
+    "describe_models",
+    "fit_options",
+    "from_record",
+    "get_model",
+    "list_models",
+    "register",
+]
+
+ENTRY_POINT_GROUP = "riskops.models"
+
+M = TypeVar("M", bound=type[Model])
+
+_KIND = re.compile(r"[a-z][a-z0-9_]*")
+_registered: dict[str, type[Model]] = {}
+
+
+def _check_declarations(cls: object) -> None:
+    """Refuse a class that the engine could not run, before a simulation does."""
+    if not (isinstance(cls, type) and issubclass(cls, Model) and is_dataclass(cls)) or inspect.isabstract(cls):
+        raise InputError(f"model: {cls!r} is not a complete dataclass derived from riskops.models.Model")
+    name = cls.__qualname__
+    kind = getattr(cls, "kind", None)
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise InputError(f"model {name}: kind {kind!r} is not a lower-case name")
+    if not cls.states or cls.states[0].name != "log_growth" or cls.states[0].per != "asset":
+        raise InputError(f"model {name}: its first state is not log_growth per asset")
+    if not getattr(cls, "shocks", ()):
+        raise InputError(f"model {name}: it declares no shocks")
+    for what, names in (("state", [s.name for s in cls.states]), ("shock", [s.name for s in cls.shocks])):
+        if len(set(names)) != len(names):
+            raise InputError(f"model {name}: two {what}s have one name ({', '.join(names)})")
+    selectors = {s.name for s in cls.states if s.kind == "index" and s.per == "shared"}
+    for shock in cls.shocks:
+        if shock.selector is not None and shock.selector not in selectors:
+            raise InputError(
+                f"model {name}: selector {shock.selector!r} of shock {shock.name} is no shared index state"
+            )
+
+
+def register(cls: M) -> M:
+    """Make a model known under its ``kind``; used as a class decorator.
+
+    Raises
+    ------
+    InputError
+        When the class does not keep the contract of :class:`riskops.models.Model`, or another has its kind already.
+    """
+    _check_declarations(cls)
+    other = _registered.get(cls.kind)
+    # the same class again, from a module that was reloaded, takes the place of the old one
+    if other is not None and _where(other) != _where(cls):
+        raise InputError(f"model {cls.kind}: {_where(cls)} clashes with {_where(other)}, which has the name already")
+    _registered[cls.kind] = cls
+    return cls
+
+
+def _where(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _describe(entry: EntryPoint) -> str:
+    origin = f" of {entry.dist.name}" if entry.dist is not None else ""
+    return f"entry point {entry.name} = {entry.value}{origin}"
+
+
+def _offered() -> dict[str, EntryPoint]:
+    """The entry points by name; two packages that offer one name are an error that names both."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise InputError(f"model {entry.name}: {_describe(entry)} clashes with {_describe(other)}")
+        registered = _registered.get(entry.name)
+        if registered is not None and entry.value.replace(" ", "") != _where(registered):
+            raise InputError(f"model {entry.name}: {_describe(entry)} clashes with {_where(registered)}")
+    return found
+
+
+def _load(entry: EntryPoint) -> type[Model]:
+    try:
+        cls = entry.load()
+    except Exception as error:  # whatever a foreign module raises on import
+        raise InputError(f"model {entry.name}: {_describe(entry)} does not load: {error!r}") from error
+    try:
+        _check_declarations(cls)
+        if cls.kind != entry.name:
+            raise InputError(f"it is of kind {cls.kind!r}")
+        return register(cls)
+    except InputError as error:
+        raise InputError(f"model {entry.name}: {_describe(entry)} is refused: {error}") from error
+
+
+def get_model(kind: str) -> type[Model]:
+    """The model class of that kind.
+
+    Raises
+    ------
+    InputError
+        When no model has the name (the known ones are listed), when two claim one name, or when the entry point that
+        offers it does not load.
+
+    Examples
+    --------
+    >>> get_model("geometric_brownian").__name__
+    'GeometricBrownianMotion'
+    """
+    offered = _offered()
+    if kind in _registered:
+        return _registered[kind]
+    if kind in offered:
+        return _load(offered[kind])
+    raise InputError(f"model.kind: {kind!r} is unknown; known are {', '.join(sorted({*_registered, *offered}))}")
+
+
+def list_models() -> dict[str, type[Model]]:
+    """All model classes by kind, in alphabetical order; every entry point is loaded.
+
+    Examples
+    --------
+    >>> "geometric_brownian" in list_models()
+    True
+    """
+    for name, entry in _offered().items():
+        if name not in _registered:
+            _load(entry)
+    return dict(sorted(_registered.items()))
+
+
+def describe_models() -> list[dict[str, str]]:
+    """A row of text for every model: kind, what it is, parameters, states, shocks and options of the fit.
+
+    Examples
+    --------
+    >>> row = next(row for row in describe_models() if row["model"] == "geometric_brownian")
+    >>> row["parameters"], row["states"], row["shocks"]
+    ('drift, volatility, correlation', 'log_growth (per asset)', 'diffusion (normal per asset)')
+    """
+    return [
+        {
+            "model": kind,
+            "description": (inspect.getdoc(cls) or "").partition("\n")[0],
+            "parameters": ", ".join(f.name for f in fields(cls) if f.name != "assets"),
+            "states": ", ".join(_how(s.name, "" if s.kind == "real" else s.kind, s.per) for s in cls.states),
+            "shocks": ", ".join(_how(s.name, s.kind, s.per) for s in cls.shocks),
+            "options": ", ".join(fit_options(kind)),
+        }
+        for kind, cls in list_models().items()
+    ]
+
+
+def _how(name: str, kind: str, per: str) -> str:
+    words = (kind, "per asset" if per == "asset" else "shared by all")
+    return f"{name} ({' '.join(word for word in words if word)})"
+
+
+def from_record(record: Mapping[str, Any]) -> Model:
+    """Make a model again from :meth:`riskops.models.Model.record`, bit for bit, also when it went through JSON.
+
+    Raises
+    ------
+    InputError
+        When the record's keys, or the names of its parameters, are not those of the model.
+
+    Examples
+    --------
+    >>> from riskops.models import GeometricBrownianMotion
+    >>> model = GeometricBrownianMotion(("A",), [0.1], [0.3], [[1.0]])
+    >>> from_record(model.record()) == model
+    True
+    """
+    if set(record) != {"kind", "assets", "parameters"}:
+        raise InputError(f"model record: keys {sorted(record)} are not assets, kind and parameters")
+    cls = get_model(record["kind"])
+    expected = {f.name for f in fields(cls)} - {"assets"}
+    parameters = dict(record["parameters"])
+    if set(parameters) != expected:
+        raise InputError(f"model record: parameters {sorted(parameters)} of {cls.kind} are not {sorted(expected)}")
+    return cls(assets=tuple(record["assets"]), **parameters)
+
+
+def fit_options(kind: str) -> dict[str, Any]:
+    """The options of a model's ``fit``, by name, with their defaults (``days_per_year`` apart).
+
+    Examples
+    --------
+    >>> fit_options("geometric_brownian")
+    {'drift': 'historical', 'window': None, 'nearest_correlation': False}
+    """
+    taken = inspect.signature(get_model(kind).fit).parameters.values()
+    return {p.name: p.default for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "days_per_year"}
+
+
+def calibrate(
+    returns: xr.Dataset, *, kind: str, days_per_year: float = 252.0, options: Mapping[str, Any] | None = None
+) -> Calibration[Model]:
+    """Fit the model of that kind and report what it was made from.
+
+    Parameters
+    ----------
+    returns
+        Dataset with ``log_return`` ``(observation, asset)``; NaN is an error.
+    kind
+        The model's name.
+    days_per_year
+        Observations in a year.
+    options
+        More arguments of the model's ``fit``, by name.
+
+    Returns
+    -------
+    The model, and the report for the manifest: that of the model's own ``calibrate`` where it has one.
+
+    Raises
+    ------
+    InputError
+        When the kind or an option is unknown, or the fit refuses the returns.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from riskops.schema import variable
+    >>> table = variable("log_return", ("observation", "asset"), [[0.01], [-0.01], [0.02]], coords={"asset": ["A"]})
+    >>> calibration = calibrate(xr.Dataset({"log_return": table}), kind="geometric_brownian", options={"window": 2})
+    >>> calibration.model.kind, calibration.report["observations"]
+    ('geometric_brownian', 2)
+    """
+    cls = get_model(kind)
+    given = dict(options or {})
+    known = fit_options(kind)
+    for name in given:
+        if name not in known:
+            raise InputError(f"model.{name}: is no option of {kind}; known are {', '.join(known) or 'none'}")
+    detailed = getattr(cls, "calibrate", None)
+    if detailed is not None:
+        calibration: Calibration[Model] = detailed(returns, days_per_year=days_per_year, **given)
+        return calibration
+    model = cls.fit(returns, days_per_year=days_per_year, **given)
+    sample = sample_log_returns(returns)
+    report = {
+        "observations": sample.observations,
+        "window_start": sample.start,
+        "window_end": sample.end,
+        "days_per_year": float(days_per_year),
+        "options": known | given,
+    }
+    return Calibration(model, report)

@@ -1,0 +1,32 @@
+"""Reports read finished results by schema name: records and CSV, tables for the terminal, plots, and an HTML page."""
+
+from __future__ import annotations
+
+from riskops.report.figures import figures, figures_csv
+from riskops.report.html import write_html
+from riskops.report.plots import (
+    contribution_bars,
+    correlation_map,
+    fan_chart,
+    loss_distribution,
+    stress_bars,
+    stress_changes,
+)
+from riskops.report.tables import as_text, compare_table, plan_table, summary_table, terminal
+
+__all__ = [
+    "as_text",
+    "compare_table",
+    "contribution_bars",
+    "correlation_map",
+    "fan_chart",
+    "figures",
+    "figures_csv",
+    "loss_distribution",
+    "plan_table",
+    "stress_bars",
+    "stress_changes",
+    "summary_table",
+    "terminal",
+    "write_html",
+]

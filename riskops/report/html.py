@@ -1,0 +1,241 @@
+"""The report: one HTML file that holds its styles, its plots and their library, and opens without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from riskops.report import plots
+from riskops.report.formatting import DASH, Figure, Money, horizon_text, level_text, percent_text
+from riskops.report.view import BASE, View
+
+__all__ = ["write_html"]
+
+_MOST_CORRELATED = 40
+
+
+def write_html(
+    results: xr.Dataset,
+    path: str | Path,
+    *,
+    configuration: str,
+    lineage: Mapping[str, Any],
+    title: str | None = None,
+) -> Path:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    results
+        Measures by their schema names; ``value_at_risk`` and ``expected_shortfall`` are needed; what else is
+        missing leaves its section out.
+    path
+        The file to write; one that exists is replaced.
+    configuration
+        The resolved configuration as text.
+    lineage
+        Hashes, seed, versions and the like by name; mappings may be nested.
+    title
+        The page's title; that of the results when None.
+
+    Returns
+    -------
+    pathlib.Path
+        The file that was written.
+
+    Raises
+    ------
+    InputError
+        When a needed measure is missing.
+    """
+    view = View(results)
+    drawn = _plots(view)
+    script, elements = plots.embed(drawn)
+    heading = str(view.attrs.get("title") or "Market risk") if title is None else title
+    text = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=heading,
+            css=_safe(_template("report.css")),
+            library=_safe(plots.library()) if drawn else "",
+            script=_safe(script),
+            facts=view.facts(),
+            portfolios=[_portfolio(view, i, name, elements) for i, name in enumerate(view.portfolios)],
+            correlation=_safe(elements.get("correlation", "")),
+            correlation_left_out=max(len(view.labels("asset")) - _MOST_CORRELATED, 0),
+            horizon=view.horizons[-1],
+            level=view.levels[-1],
+            as_of=view.text("as_of"),
+            window=f"{view.text('window_start')} to {view.text('window_end')}",
+            model=view.text("model"),
+            effective_note=_effective_note(view),
+            configuration=configuration,
+            lineage=list(_flat(lineage)),
+            dash=DASH,
+        )
+    )
+    target = Path(path)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def _plots(view: View) -> dict[str, Any]:
+    """All plots by name: those of a portfolio begin with its number."""
+    results, horizons = view.results, view.horizons
+    drawn: dict[str, Any] = {}
+    for i, portfolio in enumerate(view.portfolios):
+        tail: Any = {"portfolio": portfolio, "horizon": horizons[-1], "level": view.levels[-1]}
+        if "loss_histogram" in results:
+            for horizon in sorted({horizons[0], horizons[-1]}):
+                drawn[f"{i}-loss-{horizon!r}"] = plots.loss_distribution(results, portfolio=portfolio, horizon=horizon)
+            if view.portfolio_value(portfolio) is not None:
+                drawn[f"{i}-fan"] = plots.fan_chart(results, portfolio=portfolio)
+        if view.contributions(**tail):
+            drawn[f"{i}-contributions"] = plots.contribution_bars(results, **tail)
+        if view.stressed:
+            drawn[f"{i}-stress"] = plots.stress_bars(results, **tail)
+            drawn[f"{i}-changes"] = plots.stress_changes(results, **tail)
+    if "correlation" in results and len(view.labels("asset")) > 1:
+        drawn["correlation"] = plots.correlation_map(results, horizon=horizons[-1], most=_MOST_CORRELATED)
+    return drawn
+
+
+def _portfolio(view: View, i: int, portfolio: str, elements: Mapping[str, str]) -> dict[str, Any]:
+    """What the template shows of one portfolio."""
+    horizon, level = view.horizons[-1], view.levels[-1]
+    tail: Any = {"horizon": horizon, "level": level}
+    stress = view.stress(portfolio, **tail)
+    return {
+        "title": portfolio or "Portfolio",
+        "money": view.money(portfolio),
+        "value": view.portfolio_value(portfolio),
+        "headline": _headline(view, portfolio),
+        "cards": _cards(view, portfolio),
+        "summary": view.summary(portfolio),
+        "shape": view.shape(portfolio),
+        "losses": [_safe(part) for name, part in elements.items() if name.startswith(f"{i}-loss-")],
+        "fan": _safe(elements.get(f"{i}-fan", "")),
+        "contributions": view.contributions(portfolio, **tail),
+        "contribution_plot": _safe(elements.get(f"{i}-contributions", "")),
+        "scale_note": _scale_note(view, portfolio),
+        "total": view.figure("expected_shortfall", scenario=BASE, portfolio=portfolio, **tail).value,
+        "stress": stress,
+        "replays": [row for row in stress if row.stress_drawdown.value is not None and row.scenario != BASE],
+        "stress_plot": _safe(elements.get(f"{i}-stress", "")),
+        "change_plot": _safe(elements.get(f"{i}-changes", "")),
+    }
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def _headline(view: View, portfolio: str) -> str:
+    """The risk of a portfolio in words, at the highest level and the longest horizon."""
+    row = view.summary(portfolio)[-1]
+    money = view.money(portfolio)
+    value = view.portfolio_value(portfolio)
+    name = portfolio or "the portfolio"
+    risk, shortfall = row.value_at_risk.value, row.expected_shortfall.value
+    if risk is None or shortfall is None:
+        return f"{name}: the tail risk could not be computed."
+    worth = f" ({_share(risk, value)} of its value)" if value is not None and value > 0.0 and risk >= 0.0 else ""
+    said = f"loses no more than {money.with_unit(risk)}" if risk >= 0.0 else f"gains at least {money.with_unit(-risk)}"
+    mean = f"loses {money.with_unit(shortfall)}" if shortfall >= 0.0 else f"gains {money.with_unit(-shortfall)}"
+    beyond = level_text(float(f"{1 - row.level:.12g}"))
+    words = (
+        f"With {level_text(row.level)} confidence, {name} {said}{worth} over {horizon_text(row.horizon)}; in the worst "
+        f"{beyond} of cases it {mean} on average."
+    )
+    past = (row.historical_value_at_risk.value, row.historical_expected_shortfall.value)
+    if None not in past:
+        words += f" The calibration window itself gives {money.text(past[0])} and {money.with_unit(past[1])}."
+    changes = [
+        (change.expected_shortfall_change.value, change)
+        for change in view.stress(portfolio, horizon=row.horizon, level=row.level)
+        if change.expected_shortfall_change.value is not None
+    ]
+    if changes:
+        most, worst = max(changes, key=lambda pair: pair[0])
+        reached = money.with_unit(worst.expected_shortfall.value)
+        words += (
+            f" Of {len(changes)} stress scenarios, {worst.scenario} is the worst: expected shortfall becomes {reached}."
+            if most > 0.0
+            else f" None of {len(changes)} stress scenarios raises it."
+        )
+    return words
+
+
+def _cards(view: View, portfolio: str) -> list[dict[str, str]]:
+    money, value = view.money(portfolio), view.portfolio_value(portfolio)
+    row = view.summary(portfolio)[-1]
+    at = f"{level_text(row.level)}, {horizon_text(row.horizon)}"
+    cards = []
+    if value is not None:
+        cards.append({"name": f"Value on {view.text('as_of')}", "value": money.with_unit(value), "more": ""})
+    for name, figure, past in (
+        ("Value at risk", row.value_at_risk, row.historical_value_at_risk),
+        ("Expected shortfall", row.expected_shortfall, row.historical_expected_shortfall),
+    ):
+        more = "" if figure.standard_error is None else f"± {money.text(figure.standard_error)}; "
+        more += f"historical {money.text(past.value)}" if past.value is not None else f"95 %: {money.interval(figure)}"
+        cards.append({"name": f"{name}, {at}", "value": money.with_unit(figure.value), "more": more})
+    return cards
+
+
+def _scale_note(view: View, portfolio: str) -> str:
+    at = {"portfolio": portfolio, "horizon": view.horizons[-1], "level": view.levels[-1]}
+    scale = view.figure("component_value_at_risk_scale", **at).value
+    return "" if scale is None else f"; those to value at risk were scaled by {scale:.4f} to do so"
+
+
+def _effective_note(view: View) -> str:
+    given = view.effective_observations()
+    if not given:
+        return ""
+    return " (" + ", ".join(f"{horizon_text(days)}: about {number:,.0f}" for days, number in given.items()) + ")"
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, (list, tuple)):
+            yield f"{prefix}{key}", ", ".join(map(str, value))
+        else:
+            yield f"{prefix}{key}", DASH if value is None else str(value)
+
+
+# -- the template -----------------------------------------------------------------------------------------------------
+
+
+def _share(amount: float | None, value: float | None) -> str:
+    return percent_text(amount / value) if amount is not None and value is not None and value > 0.0 else DASH
+
+
+def _number(figure: Figure) -> str:
+    return Money("", 1.0, 3).with_error(figure)
+
+
+def _template(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _safe(text: str) -> Any:
+    """Mark what riskops or Bokeh wrote as HTML; everything else that reaches the template is escaped."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined)
+    environment.filters.update(
+        horizon=horizon_text, level=level_text, percent=percent_text, number=_number, share=_share
+    )
+    return environment

@@ -1,0 +1,248 @@
+"""Tables for the terminal: a run's summary, the differences of two runs, and a plan."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import xarray as xr
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from riskops.report.formatting import DASH, Money, count_text, horizon_text, level_text
+from riskops.report.view import SummaryRow, View
+
+__all__ = ["as_text", "compare_table", "plan_table", "summary_table", "terminal"]
+
+#: Columns of output that is no terminal; the tables fit them.
+WIDTH = 100
+
+
+def terminal(file: TextIO | None = None) -> Console:
+    """Make the console that tables are printed to: as wide as the terminal, or 100 plain columns elsewhere.
+
+    Parameters
+    ----------
+    file
+        Where to print; standard output when None.
+
+    Returns
+    -------
+    rich.console.Console
+        Its ``print`` takes what the functions of this module return.
+    """
+    console = Console(file=file, highlight=False)
+    return console if console.is_terminal else Console(file=file, highlight=False, width=WIDTH, no_color=True)
+
+
+def as_text(renderable: RenderableType) -> str:
+    """Write a table as plain text.
+
+    Parameters
+    ----------
+    renderable
+        What a function of this module returned.
+
+    Returns
+    -------
+    str
+        Lines of at most 100 columns, without colours.
+
+    Examples
+    --------
+    >>> print(as_text(plan_table({"paths": 65536})).strip())
+    paths  65,536
+    """
+    file = io.StringIO()
+    terminal(file).print(renderable)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def summary_table(results: xr.Dataset) -> Group:
+    """Lay out the risk of every portfolio, simulated beside historical, and its stress tests.
+
+    Parameters
+    ----------
+    results
+        Measures by their schema names; ``value_at_risk`` and ``expected_shortfall`` are needed.
+
+    Returns
+    -------
+    rich.console.Group
+        For each portfolio a head, VaR and ES with standard error and interval at each horizon and level, the
+        historical figures beside them, and the scenarios at the highest level and the longest horizon.
+
+    Raises
+    ------
+    InputError
+        When a needed measure is missing.
+    """
+    view = View(results)
+    parts: list[RenderableType] = [_facts(view)]
+    for portfolio in view.portfolios:
+        money = view.money(portfolio)
+        parts += [Text(), _head(view, portfolio), _risk_table(view.summary(portfolio), money)]
+        if view.stressed:
+            parts.append(_stress_table(view, portfolio, money))
+    parts.append(Text("± is one Monte-Carlo standard error; losses are positive.", style="dim"))
+    return Group(*parts)
+
+
+def _facts(view: View) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    if view.attrs.get("title"):
+        grid.add_row(Text("Run"), Text(str(view.attrs["title"]), style="bold"))
+    for label, text in view.facts():
+        grid.add_row(Text(label), Text(text))
+    return grid
+
+
+def _head(view: View, portfolio: str) -> Text:
+    head = Text(portfolio or "Portfolio", style="bold")
+    value = view.portfolio_value(portfolio)
+    if value is not None:
+        head.append(f"  worth {view.money(portfolio).with_unit(value)}", style="not bold")
+    return head.append(f" on {view.text('as_of')}", style="not bold")
+
+
+def _table(title: str, *columns: str, names: int = 1) -> Table:
+    """An open table whose first ``names`` columns hold names and the others numbers, which are never cut."""
+    table = Table(title=Text(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, column in enumerate(columns):
+        if i < names:
+            table.add_column(column, overflow="fold", no_wrap=names > 1, min_width=4)
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _risk_table(rows: Sequence[SummaryRow], money: Money) -> Table:
+    columns = ("Horizon", "Level", "VaR", "95 % interval", "ES", "Hist. VaR", "Hist. ES")
+    table = _table(f"Value at risk and expected shortfall, {money.unit}", *columns, names=2)
+    previous = None
+    for row in rows:
+        if previous not in (None, row.horizon):
+            table.add_section()
+        table.add_row(
+            "" if row.horizon == previous else horizon_text(row.horizon),
+            level_text(row.level),
+            money.with_error(row.value_at_risk),
+            money.interval(row.value_at_risk),
+            money.with_error(row.expected_shortfall),
+            money.text(row.historical_value_at_risk.value),
+            money.text(row.historical_expected_shortfall.value),
+        )
+        previous = row.horizon
+    return table
+
+
+def _stress_table(view: View, portfolio: str, money: Money) -> Table:
+    horizon, level = view.horizons[-1], view.levels[-1]
+    title = f"Stress at {level_text(level)} over {horizon_text(horizon)}, {money.unit}"
+    table = _table(title, "Scenario", "Loss at once", "VaR", "VaR change", "ES", "ES change")
+    for row in view.stress(portfolio, horizon=horizon, level=level):
+        table.add_row(
+            Text(row.scenario),
+            money.text(row.stress_loss.value),
+            money.text(row.value_at_risk.value),
+            money.with_error(row.value_at_risk_change, sign=True),
+            money.text(row.expected_shortfall.value),
+            money.with_error(row.expected_shortfall_change, sign=True),
+        )
+    return table
+
+
+def compare_table(differences: Sequence[Mapping[str, Any]], *, most: int = 40) -> Table:
+    """Lay out records that differ, one a row; a column is a key that some record fills.
+
+    Parameters
+    ----------
+    differences
+        Records with names and numbers, such as a figure's coordinates with the keys ``left`` and ``right``.
+    most
+        Rows to show; a last line counts the others.
+
+    Returns
+    -------
+    rich.table.Table
+        Numbers in full precision; what does not apply is a dash.
+
+    Examples
+    --------
+    >>> print(as_text(compare_table([{"measure": "mean_loss", "level": None, "left": 1.5, "right": 1.25}])))
+     measure    left  right
+    ─────────────────────────
+     mean_loss   1.5   1.25
+    <BLANKLINE>
+    """
+    filled = {key: None for record in differences for key, value in record.items() if value is not None}
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for key in filled:
+        number = any(isinstance(record.get(key), (int, float)) for record in differences)
+        table.add_column(Text(key.replace("_", " ")), justify="right" if number else "left", overflow="fold")
+    for record in differences[:most]:
+        table.add_row(*(Text(_cell(record.get(key))) for key in filled))
+    if len(differences) > most:
+        table.caption = Text(f"and {len(differences) - most:,} more")
+        table.caption_justify = "left"
+    return table
+
+
+def plan_table(plan: Mapping[str, Any]) -> Table:
+    """Lay out named values in two columns, mappings within it indented under their name.
+
+    Parameters
+    ----------
+    plan
+        Names and values; a name that ends in ``bytes`` is written as a size.
+
+    Returns
+    -------
+    rich.table.Table
+        A grid without lines.
+
+    Examples
+    --------
+    >>> print(as_text(plan_table({"chunks": 16, "peak": {"worker_bytes": 3 * 2**20}})))
+    chunks  16
+    peak
+      worker bytes  3.0 MiB
+    <BLANKLINE>
+    """
+    grid = Table.grid(padding=(0, 2))
+    _add_rows(grid, plan, 0)
+    return grid
+
+
+def _add_rows(grid: Table, plan: Mapping[str, Any], depth: int) -> None:
+    for key, value in plan.items():
+        label = Text("  " * depth + str(key).replace("_", " "))
+        if isinstance(value, Mapping):
+            grid.add_row(label, Text())
+            _add_rows(grid, value, depth + 1)
+        else:
+            size = str(key).endswith("bytes") and isinstance(value, int)
+            grid.add_row(label, Text(size_text(value) if size else _cell(value)))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return DASH
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_cell, value))
+    return count_text(value)
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes in the largest unit that it fills."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = 0
+    while abs(size) >= 1024 and power < len(units) - 1:
+        size /= 1024
+        power += 1
+    return f"{size:,.0f} {units[power]}" if power == 0 else f"{size:,.1f} {units[power]}"

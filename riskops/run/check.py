@@ -1,0 +1,180 @@
+"""Is it still what it was, and would it come out again? verify, replay and compare finished runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from riskops.cluster import Cluster
+from riskops.errors import StoreError
+from riskops.market import log_returns
+from riskops.models import calibrate
+from riskops.progress import Progress
+from riskops.report import figures
+from riskops.run.directory import RunDirectory, file_checksum, open_run
+from riskops.run.execute import PRICES, compute_results, recorded_job, results_text
+from riskops.run.manifest import manifest_hash
+from riskops.run.stages import market_risk
+from riskops.simulation.store import array_checksum, checksum, stored_digests
+
+__all__ = ["Replay", "compare", "replay", "verify"]
+
+KEY = ("portfolio", "scenario", "horizon", "measure", "level", "asset", "other_asset")
+VALUES = ("value", "standard_error", "low", "high", "effective_paths", "variance_reduction", "unit")
+
+
+def _finished(run: RunDirectory) -> dict[str, Any]:
+    manifest = run.manifest()
+    if not run.complete or manifest.get("status") != "complete":
+        raise StoreError(f"{run.path}: the run is not complete; finish it (riskops runs resume {run.path})")
+    return manifest
+
+
+def verify(run: RunDirectory) -> list[str]:
+    """Read everything in a finished run again and hold it to the checksums of its manifest.
+
+    Parameters
+    ----------
+    run
+        A complete run.
+
+    Returns
+    -------
+    list of str
+        One line for each thing that is not what it was; empty when all is well.
+
+    Raises
+    ------
+    StoreError
+        The run is not complete, or its manifest can't be read.
+    """
+    manifest = _finished(run)
+    wrong = []
+    if manifest_hash(manifest) != manifest.get("manifest_sha256"):
+        wrong.append("manifest.json: its own sha256 does not match")
+    for name, expected in manifest["files"].items():
+        path = run.path / name
+        if not path.is_file():
+            wrong.append(f"{name}: is missing")
+        elif file_checksum(path) != expected:
+            wrong.append(f"{name}: sha256 does not match")
+    try:
+        stored = open_run(run.path)
+        prices = xr.open_zarr(run.store / PRICES, consolidated=False)
+    except (OSError, ValueError, KeyError) as problem:
+        return [*wrong, f"results.zarr: can't be opened ({problem})"]
+    for name, expected in manifest["arrays"].items():
+        wrong += _verify_array(run, stored, name, expected)
+    try:
+        if array_checksum(prices["price"].values) != manifest["price_array_sha256"]:
+            wrong.append("results.zarr/prices: checksum does not match")
+    except (OSError, ValueError, RuntimeError, KeyError) as problem:
+        wrong.append(f"results.zarr/prices: {problem}")
+    return wrong
+
+
+def _verify_array(run: RunDirectory, stored: xr.Dataset, name: str, expected: str) -> list[str]:
+    if name not in stored.variables:
+        return [f"results.zarr/{name}: is missing"]
+    try:
+        variable = stored.variables[name]
+        found = checksum(stored_digests(run.store, name)) if "path" in variable.dims else array_checksum(variable.values)
+    except (OSError, ValueError, RuntimeError, KeyError) as problem:
+        return [f"results.zarr/{name}: {problem}"]
+    return [] if found == expected else [f"results.zarr/{name}: checksum does not match"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The outcome of a replay: whether every figure came out again, the differences, and what a refit would give."""
+
+    identical: bool
+    figures: int
+    differences: list[dict[str, Any]]
+    refit: str
+
+
+def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = None) -> Replay:
+    """Compute a finished run again from its manifest and prices, and compare figure by figure, to the last bit.
+
+    Parameters
+    ----------
+    run
+        A complete run.
+    cluster
+        Where to compute; it need not be the kind of the original.
+    progress
+        Shows how far the work is.
+
+    Returns
+    -------
+    Replay
+        Identical or not, the differences, and one line on whether fitting the recorded prices again gives the recorded
+        parameters (they may differ in the last bits between machines; the replay uses the recorded ones).
+
+    Raises
+    ------
+    StoreError
+        The run is not complete or does not hold what its manifest says.
+    """
+    manifest = _finished(run)
+    job = recorded_job(run)
+    results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
+    text = results_text(job, figures(results))
+    stored = (run.path / "results.json").read_text("utf-8")
+    again = json.loads(text)
+    differences = _differences(json.loads(stored)["figures"], again["figures"])
+    return Replay(text == stored, len(again["figures"]), differences, _refit(job.prices, manifest))
+
+
+def _refit(prices: xr.Dataset, manifest: Mapping[str, Any]) -> str:
+    recorded = manifest["what"]["simulation"]
+    options = manifest["what"]["calibration"]["options"]
+    kind = recorded["model"]["kind"]
+    again = calibrate(log_returns(prices), kind=kind, days_per_year=recorded["days_per_year"], options=options)
+    if again.model.record() == recorded["model"]:
+        return "fitting the recorded prices again gives the recorded parameters"
+    return "fitting the recorded prices again gives other parameters (in the last bits, or by another version of the fit)"
+
+
+def _differences(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    first = {tuple(record[k] for k in KEY): record for record in one}
+    second = {tuple(record[k] for k in KEY): record for record in two}
+    out = []
+    for key in [*first, *(k for k in second if k not in first)]:
+        a, b = first.get(key), second.get(key)
+        if a is None or b is None or any(a[v] != b[v] for v in VALUES):
+            out.append(dict(zip(KEY, key, strict=True)) | {"first": a and a["value"], "second": b and b["value"]})
+    return out
+
+
+def compare(first: RunDirectory, second: RunDirectory) -> list[dict[str, Any]]:
+    """The figures of two finished runs that are not identical, each with both values (None where a run lacks it).
+
+    Parameters
+    ----------
+    first, second
+        Complete runs.
+
+    Returns
+    -------
+    list of dict
+        The key of the figure with ``first`` and ``second``; empty when all figures agree to the last bit.
+
+    Raises
+    ------
+    StoreError
+        A run is not complete, or its results can't be read.
+    """
+    both = []
+    for run in (first, second):
+        _finished(run)
+        try:
+            both.append(json.loads((run.path / "results.json").read_text("utf-8"))["figures"])
+        except (OSError, ValueError, KeyError) as problem:
+            raise StoreError(f"{run.path}: results.json can't be read ({problem})") from problem
+    return _differences(*both)

@@ -1,0 +1,216 @@
+"""A run is a directory: built under a temporary name, complete only once its manifest is, renamed then (contract C5).
+
+``NAME.partial`` holds a run in the making, with a manifest that says so; everything in it is kept when the work is
+interrupted, and ``resume`` goes on from there. A complete run is ``NAME``, and nothing writes to it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from riskops.errors import InputError, StoreError
+
+__all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run"]
+
+MANIFEST = "manifest.json"
+STORE = "results.zarr"
+CHECKPOINTS = "checkpoints"
+RUN_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+PARTIAL = ".partial"
+
+
+def canonical(value: object) -> str:
+    """JSON text that is equal for equal values: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def file_checksum(path: Path) -> str:
+    """The sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def new_run_id(name: str, *, now: datetime | None = None) -> str:
+    """``<name>-<utc time>``, from the configuration's file name."""
+    stem = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40] or "run"
+    return f"{stem}-{(now or datetime.now(UTC)):%Y%m%dt%H%M%S}z"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The place of one run; ``path`` is its final name, complete or not."""
+
+    path: Path
+
+    @property
+    def partial(self) -> Path:
+        """Where the run is built."""
+        return self.path.with_name(self.path.name + PARTIAL)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run was finished and renamed."""
+        return (self.path / MANIFEST).is_file()
+
+    @property
+    def home(self) -> Path:
+        """The directory as it is now: the final one when the run is complete, else the partial one."""
+        return self.path if self.complete else self.partial
+
+    @property
+    def store(self) -> Path:
+        """The Zarr group."""
+        return self.home / STORE
+
+    def create(self) -> RunDirectory:
+        """Make the partial directory; one that exists, finished or not, is an error, and so is a place that can't be."""
+        if self.path.exists():
+            raise StoreError(f"--out: {self.path} exists; choose another directory")
+        if (self.partial / MANIFEST).exists():
+            raise StoreError(f"--out: {self.partial} holds an interrupted run; resume it: riskops runs resume {self.path}")
+        if self.partial.exists():
+            if {path.name for path in self.partial.iterdir()} - {STORE}:
+                raise StoreError(f"--out: {self.partial} is in the way and is no run; move it")
+            shutil.rmtree(self.partial)  # a run that was killed before its manifest was written: only a copy of prices
+        try:
+            self.partial.mkdir(parents=True)
+        except OSError as problem:
+            raise StoreError(f"--out: {self.partial} can't be made: {problem.strerror}") from problem
+        return self
+
+    def summary(self) -> dict[str, Any]:
+        """One line about the run, for a listing."""
+        try:
+            manifest = self.manifest()
+        except StoreError as problem:
+            return {"run": self.path.name, "status": f"damaged: {problem}"}
+        what = manifest["what"]
+        return {
+            "run": self.path.name,
+            "status": "complete" if self.complete else "partial",
+            "created": manifest["created"],
+            "title": what["title"],
+            "paths": what["simulation"]["paths"],
+            "portfolios": len(what["portfolios"]["names"]),
+            "scenarios": len(what["scenarios"]),
+            "spec": manifest["spec_hash"][:12],
+        }
+
+    def manifest(self) -> dict[str, Any]:
+        """Read the manifest of a complete run, or of a partial one."""
+        path = self.home / MANIFEST
+        if not path.is_file():
+            raise StoreError(f"{self.path}: is no run directory, {MANIFEST} is missing")
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+        except (ValueError, OSError) as problem:
+            raise StoreError(f"{self.path}: {MANIFEST} is damaged ({problem})") from problem
+        if not isinstance(manifest, dict) or manifest.get("format") != 1:
+            raise StoreError(f"{self.path}: {MANIFEST} is not of a format this version reads")
+        return manifest
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file into the partial directory, whole or not at all."""
+        path = self.partial / name
+        path.parent.mkdir(exist_ok=True)
+        draft = path.with_name(path.name + ".tmp")
+        draft.write_text(text, "utf-8")
+        os.replace(draft, path)
+        return path
+
+    def write_json(self, name: str, value: object) -> Path:
+        """Write a JSON file: readable, keys in the order given, never a NaN."""
+        return self.write_text(name, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+    def finish(self, manifest: Mapping[str, Any]) -> Path:
+        """Write the final manifest, flush every file and directory to the disk, and rename the run into place."""
+        shutil.rmtree(self.partial / CHECKPOINTS, ignore_errors=True)
+        self.write_json(MANIFEST, manifest)
+        for folder, _, files in os.walk(self.partial, topdown=False):
+            for name in files:
+                _flush(Path(folder) / name)
+            _flush(Path(folder))
+        if self.path.exists():
+            raise StoreError(f"--out: {self.path} appeared while the run was made; the run is kept in {self.partial}")
+        os.rename(self.partial, self.path)
+        _flush(self.path.parent)
+        return self.path
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def find_run(name: str, *, root: Path) -> RunDirectory:
+    """A run by its id under the root, or by a path (anything with a separator, or a directory that exists)."""
+    given = Path(name)
+    if RUN_ID.fullmatch(name) and not given.exists() and not given.with_name(given.name + PARTIAL).exists():
+        given = root / name
+    if given.name.endswith(PARTIAL):
+        given = given.with_name(given.name.removesuffix(PARTIAL))
+    run = RunDirectory(given)
+    if not run.home.exists():
+        raise StoreError(f"run: {name!r} is neither a run under {root} nor a run directory")
+    return run
+
+
+def list_runs(root: Path) -> Iterator[RunDirectory]:
+    """All runs under the root, complete and partial, by name."""
+    if not root.is_dir():
+        return
+    names = {path.name.removesuffix(PARTIAL) for path in root.iterdir() if (path / MANIFEST).is_file()}
+    for name in sorted(names):
+        yield RunDirectory(root / name)
+
+
+def open_run(path: str | Path) -> xr.Dataset:
+    """Open a complete run with xarray, lazily: every variable of ``results.zarr`` under its registered name.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+
+    Returns
+    -------
+    Dataset
+        The stored losses (and paths), the measures with their errors, and the prices they came from.
+
+    Raises
+    ------
+    StoreError
+        The run is not complete, or is no run directory.
+
+    Examples
+    --------
+    >>> open_run("nowhere")
+    Traceback (most recent call last):
+    riskops.errors.StoreError: nowhere: is no run directory, manifest.json is missing
+    """
+    run = RunDirectory(Path(path))
+    manifest = run.manifest()
+    if not run.complete or manifest.get("status") != "complete":
+        raise StoreError(f"{path}: the run is not complete; finish it (riskops runs resume {path})")
+    return xr.open_zarr(run.store, consolidated=False)
+
+
+def check_run_id(name: str) -> str:
+    """Return a run id that is safe as a directory name (contract C9)."""
+    if not RUN_ID.fullmatch(name):
+        raise InputError(f"run id: {name!r} does not match {RUN_ID.pattern}")
+    return name

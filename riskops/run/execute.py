@@ -1,0 +1,224 @@
+"""Carry a run out: plan it, make its directory, compute its graph once, write results and manifest, rename it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+import riskops
+from riskops.cluster import Cluster
+from riskops.config import to_yaml
+from riskops.errors import StoreError
+from riskops.progress import Progress
+from riskops.report import figures, figures_csv, write_html
+from riskops.run.directory import MANIFEST, RunDirectory, canonical, file_checksum
+from riskops.run.job import RiskJob
+from riskops.run.manifest import first_manifest, lineage, now, sealed
+from riskops.run.recorder import Recorder
+from riskops.run.stages import LazyResults, market_risk, results_of
+from riskops.simulation import Plan, plan
+from riskops.simulation.store import array_checksum, checksum, create_store, write_small
+
+__all__ = ["compute_results", "execute", "plan_job", "recorded_job", "results_text", "resume"]
+
+PRICES = "prices"
+
+
+def plan_job(job: RiskJob, *, cluster: Cluster, place: Path) -> Plan:
+    """Plan a job for a cluster; refuse, in one line, what will not fit into its memory or on the disk of ``place``."""
+    home = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    local = cluster.client is None  # the threads of this process share one memory
+    workers, memory = (1, cluster.memory_per_worker * cluster.workers) if local else (cluster.workers, cluster.memory_per_worker)
+    projected = plan(
+        job.spec, work=job.workload, memory=memory, threads=max(1, cluster.threads // workers), workers=workers
+    )
+    return projected.check(memory=memory, free_disk=shutil.disk_usage(home).free)
+
+
+def execute(
+    job: RiskJob,
+    *,
+    configuration: Mapping[str, Any],
+    out: Path,
+    cluster: Cluster,
+    progress: Progress | None = None,
+    html: bool = True,
+    performance: bool = False,
+) -> Path:
+    """Run a job into a new directory.
+
+    Parameters
+    ----------
+    job
+        What to compute.
+    configuration
+        The resolved configuration, recorded as it is.
+    out
+        The run directory; it must not exist.
+    cluster
+        Where to compute.
+    progress
+        Shows how far the work is.
+    html
+        Whether to write ``report.html``.
+    performance
+        Whether to save Dask's performance report as ``performance.html``.
+
+    Returns
+    -------
+    Path
+        The finished run directory.
+
+    Raises
+    ------
+    PlanError
+        The run does not fit.
+    StoreError
+        The directory exists or can't be written; what was computed by then stays in ``<out>.partial``.
+    """
+    projected = plan_job(job, cluster=cluster, place=out.parent)
+    job = replace(job, spec=replace(job.spec, chunk_paths=projected.chunk_paths))
+    run = RunDirectory(out)
+    manifest = first_manifest(
+        job, configuration=configuration, projected=projected, html=html, root=str(out.parent)
+    )
+    with _disk_errors(run):
+        run.create()
+        create_store(run.store / PRICES)
+        write_small(job.prices[["price"]], run.store / PRICES)
+        run.write_json(MANIFEST, manifest)
+        return _complete(job, run, manifest, cluster=cluster, progress=progress, performance=performance)
+
+
+def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = None) -> Path:
+    """Finish an interrupted run: compute what is missing, verify what is there, and end in the same bytes.
+
+    Parameters
+    ----------
+    run
+        A partial run.
+    cluster
+        Where to compute; it need not be the kind that began the run.
+    progress
+        Shows how far the work is.
+
+    Returns
+    -------
+    Path
+        The finished run directory.
+
+    Raises
+    ------
+    StoreError
+        The run is complete already, or what it holds is not what its manifest says.
+    """
+    if run.complete:
+        raise StoreError(f"{run.path}: the run is complete, there is nothing to resume")
+    manifest = run.manifest()
+    with _disk_errors(run):
+        return _complete(recorded_job(run), run, manifest, cluster=cluster, progress=progress)
+
+
+def recorded_job(run: RunDirectory) -> RiskJob:
+    """The job that a run directory records, with its own prices; nothing outside the directory is read."""
+    manifest = run.manifest()
+    what = manifest["what"]
+    prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
+    job = RiskJob.from_record(what, prices=prices, cutting=manifest["how"])
+    if job.fingerprint() != manifest["spec_hash"]:
+        raise StoreError(f"{run.path}: the manifest's spec does not have the hash {manifest['spec_hash'][:12]} it claims")
+    return job
+
+
+def _complete(
+    job: RiskJob,
+    run: RunDirectory,
+    manifest: dict[str, Any],
+    *,
+    cluster: Cluster,
+    progress: Progress | None,
+    performance: bool = False,
+) -> Path:
+    started = time.perf_counter()
+    recorder = Recorder(run)
+    lazy = market_risk(job, recorder=recorder)
+    with cluster.performance_report(run.partial / "performance.html") if performance else nullcontext():
+        results, digests = compute_results(job, lazy, cluster=cluster, progress=progress)
+    checksums = {name: checksum(digest) for name, digest in digests.items()}
+    write_small(results, run.store)
+    checksums |= {str(name): array_checksum(variable.values) for name, variable in results.variables.items()}
+    records = figures(results)
+    run.write_text("results.json", results_text(job, records))
+    run.write_text("figures.csv", figures_csv(records))
+    run.write_json("configuration.json", manifest["configuration"])
+    final = {
+        **manifest,
+        "status": "complete",
+        "finished": now(),
+        "cluster": {"kind": cluster.kind, "workers": cluster.workers, "threads": cluster.threads},
+        "versions": cluster.versions(),
+        "resumed_chunks": recorder.found,
+        "timings": {
+            "seconds": round(time.perf_counter() - started, 3),
+            "stages": {} if progress is None else dict(progress.stages),
+        },
+        "arrays": dict(sorted(checksums.items())),
+        "price_array_sha256": array_checksum(job.prices["price"].values),
+    }
+    if manifest["how"]["html"]:
+        write_html(
+            results,
+            run.partial / "report.html",
+            configuration=to_yaml(manifest["configuration"]),
+            lineage=lineage(final),
+            title=job.title,
+        )
+    files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name != MANIFEST)
+    return run.finish(sealed(final | {"files": {path.name: file_checksum(path) for path in files}}))
+
+
+@contextmanager
+def _disk_errors(run: RunDirectory) -> Iterator[None]:
+    """Turn a full or read-only disk into one line that says where the work is kept."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO):
+            raise
+        raise StoreError(
+            f"store.root: {problem.strerror}; what was computed is kept in {run.partial}: "
+            f"make room, then riskops runs resume {run.path}"
+        ) from problem
+
+
+def compute_results(
+    job: RiskJob, lazy: LazyResults, *, cluster: Cluster, progress: Progress | None
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Ask once for everything that is lazy, and join the results; the digests of what was stored come apart."""
+    names = list(lazy.measures.data_vars)
+    computed = cluster.compute(
+        *(lazy.measures[name].data for name in names), lazy.summary, *lazy.digests.values(), progress=progress
+    )
+    values, (summary, *digests) = computed[: len(names)], computed[len(names) :]
+    measures = lazy.measures.assign(
+        {name: lazy.measures[name].copy(data=value) for name, value in zip(names, values, strict=True)}
+    )
+    return results_of(job, measures, summary), dict(zip(lazy.digests, digests, strict=True))
+
+
+def results_text(job: RiskJob, records: list[dict[str, Any]]) -> str:
+    """``results.json``: the figures and what they depend on; no timing, cutting or id, so equal specs give equal bytes."""
+    head = {"format": 1, "riskops": riskops.__version__, **job.attrs()}
+    lines = [canonical(name) + ": " + canonical(value) for name, value in head.items()]
+    body = ",\n".join("  " + canonical(record) for record in records)
+    return "{\n " + ",\n ".join(lines) + ',\n "figures": [\n' + body + "\n ]\n}\n"

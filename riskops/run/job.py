@@ -1,0 +1,222 @@
+"""What a market-risk run computes: everything resolved and calibrated, before the first path is drawn.
+
+A job is made once from a configuration, eagerly; from then on no file of the user is read again. Its record holds every
+number that a figure depends on, exactly, so that ``resume`` and ``replay`` need the run directory and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from riskops.config import Config
+from riskops.errors import ConfigError
+from riskops.market import load_prices, log_returns
+from riskops.models import calibrate
+from riskops.portfolio import book, load_portfolios
+from riskops.reductions import needed_paths, needed_tail
+from riskops.run.directory import canonical
+from riskops.scenarios import BASE, Scenario
+from riskops.schema import variable
+from riskops.simulation import PathJob, SimulationSpec, Workload, path_job
+
+__all__ = ["RiskJob", "prepare"]
+
+
+@dataclass(frozen=True, eq=False)
+class RiskJob:
+    """A resolved market-risk run: spec, prices, portfolios, scenarios, and what is asked of them."""
+
+    title: str
+    currency: str
+    spec: SimulationSpec
+    prices: xr.Dataset
+    book: xr.Dataset
+    scenarios: tuple[Scenario, ...]
+    levels: tuple[float, ...]
+    horizons: tuple[float, ...]
+    calibration: Mapping[str, Any]
+    historical: bool = True
+    store_losses: bool = True
+    store_paths: bool = False
+
+    @cached_property
+    def paths(self) -> PathJob:
+        """The job of the simulation engine, all scenarios resolved."""
+        return path_job(self.spec, times=self.horizons, scenarios=self.scenarios, prices=self.prices)
+
+    @property
+    def window(self) -> int:
+        """Observations in the calibration window, which historical simulation uses too."""
+        return int(self.calibration["observations"])
+
+    @property
+    def tail_paths(self) -> int:
+        """How many of the worst paths of a row the exact tail keeps."""
+        return needed_tail(self.levels, self.spec.paths)
+
+    @property
+    def workload(self) -> Workload:
+        """What the plan has to know."""
+        return Workload(
+            times=len(self.horizons),
+            scenarios=len(self.scenarios),
+            models=len(self.paths.models),
+            portfolios=self.book.sizes["portfolio"],
+            horizons=len(self.horizons),
+            tail_paths=self.tail_paths,
+            store_losses=self.store_losses,
+            store_paths=self.store_paths,
+            attribution=True,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Everything that a figure depends on, as plain JSON values; the prices enter by the hash of their content."""
+        return {
+            "title": self.title,
+            "currency": self.currency,
+            "simulation": self.spec.record(),
+            "prices_sha256": self.prices.attrs["sha256"],
+            "price_adjustments": list(self.prices.attrs.get("adjustments", [])),
+            "portfolios": {
+                "names": self.book["portfolio"].values.tolist(),
+                "exposure": self.book["exposure"].values.tolist(),
+                "value": self.book["portfolio_value"].values.tolist(),
+                "as_of": self.book.attrs["as_of"],
+            },
+            "scenarios": [scenario.record() for scenario in self.scenarios],
+            "levels": list(self.levels),
+            "horizons": list(self.horizons),
+            "historical": self.historical,
+            "calibration": dict(self.calibration),
+        }
+
+    def fingerprint(self) -> str:
+        """The sha256 of the record: two jobs of one fingerprint give the same ``results.json``."""
+        return hashlib.sha256(canonical(self.record()).encode()).hexdigest()
+
+    def attrs(self) -> dict[str, Any]:
+        """What every table and report says about the run."""
+        return {
+            "title": self.title,
+            "as_of": self.book.attrs["as_of"],
+            "window_start": str(self.calibration["window_start"]),
+            "window_end": str(self.calibration["window_end"]),
+            "window_observations": self.window,
+            "currency": self.currency,
+            "model": self.spec.model.kind,
+            "paths": self.spec.paths,
+            "steps": self.spec.steps,
+            "step_days": float(self.spec.step_days),
+            "seed": str(self.spec.seed),
+            "dtype": self.spec.dtype,
+            "spec_hash": self.fingerprint(),
+        }
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], *, prices: xr.Dataset, cutting: Mapping[str, Any] | None = None
+    ) -> RiskJob:
+        """Make the job again from its record and the stored prices, bit for bit."""
+        how = dict(cutting or {})
+        held = record["portfolios"]
+        assets = list(record["simulation"]["model"]["assets"])
+        coords = {"portfolio": held["names"], "asset": assets}
+        positions = xr.Dataset(
+            {
+                "exposure": variable("exposure", ("portfolio", "asset"), np.array(held["exposure"]), coords=coords),
+                "portfolio_value": variable(
+                    "portfolio_value", ("portfolio",), np.array(held["value"]), coords={"portfolio": held["names"]}
+                ),
+            },
+            attrs={"as_of": held["as_of"]},
+        )
+        about = {"sha256": record["prices_sha256"], "adjustments": list(record["price_adjustments"])}
+        return cls(
+            title=record["title"],
+            currency=record["currency"],
+            spec=SimulationSpec.from_record(record["simulation"], chunk_paths=how.get("chunk_paths")),
+            prices=prices.assign_attrs(about),
+            book=positions,
+            scenarios=tuple(Scenario.from_record(scenario) for scenario in record["scenarios"]),
+            levels=tuple(record["levels"]),
+            horizons=tuple(record["horizons"]),
+            calibration=record["calibration"],
+            historical=record["historical"],
+            store_losses=how.get("store_losses", True),
+            store_paths=how.get("store_paths", False),
+        )
+
+
+def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
+    """Load, validate and calibrate: the eager part of a run, before its graph.
+
+    Parameters
+    ----------
+    config
+        A loaded configuration.
+    title
+        The title of the report where the configuration gives none.
+
+    Returns
+    -------
+    RiskJob
+        What is to be computed.
+
+    Raises
+    ------
+    InputError
+        A file, price, portfolio, scenario or parameter is not what it must be; the text names it.
+
+    Examples
+    --------
+    >>> from riskops.config import config_from_mapping
+    >>> portfolio = {"name": "all", "capital": 1e6, "weights": "equal"}
+    >>> config = config_from_mapping({"market": {"prices": "sp500"}, "portfolios": [portfolio]})
+    >>> prepare(config).book["portfolio_value"].values.tolist()
+    [1000000.0]
+    """
+    market, model, simulation = config.market, config.model, config.simulation
+    prices = load_prices(
+        market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps
+    )
+    portfolios = load_portfolios(config.portfolios)
+    calibration = calibrate(
+        log_returns(prices), kind=model.kind, days_per_year=simulation.days_per_year, options=model.options()
+    )
+    spec = SimulationSpec(
+        model=calibration.model,
+        paths=simulation.paths,
+        steps=simulation.steps,
+        step_days=simulation.step_days,
+        seed=simulation.seed,
+        dtype=simulation.dtype,
+        chunk_paths=simulation.chunk_paths,
+        days_per_year=simulation.days_per_year,
+    )
+    for level in config.risk.levels:
+        if simulation.paths < needed_paths(level):
+            raise ConfigError(
+                f"simulation.paths: {simulation.paths} carry no 95 % interval at level {level!r}; "
+                f"at least {needed_paths(level)} are needed, or remove that level from risk.levels"
+            )
+    return RiskJob(
+        title=config.title or title,
+        currency=market.currency,
+        spec=spec,
+        prices=prices,
+        book=book(portfolios, prices=prices),
+        scenarios=(BASE, *config.stress.load()),
+        levels=tuple(sorted(config.risk.levels)),
+        horizons=tuple(float(h) for h in config.risk.horizons),
+        calibration=calibration.report,
+        historical=config.risk.historical,
+        store_losses=config.store.losses,
+        store_paths=config.store.paths,
+    )

@@ -1,0 +1,105 @@
+"""The manifest of a run: what was computed, how, from what, by which versions, and the checksums of what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import riskops
+from riskops.run.directory import canonical
+from riskops.run.job import RiskJob
+from riskops.simulation import Plan
+
+__all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "now", "sealed"]
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def first_manifest(
+    job: RiskJob, *, configuration: Mapping[str, Any], projected: Plan, html: bool, root: str
+) -> dict[str, Any]:
+    """The manifest of a run that begins: what, and how the work is cut."""
+    return {
+        "format": 1,
+        "status": "partial",
+        "riskops": riskops.__version__,
+        "created": now(),
+        "spec_hash": job.fingerprint(),
+        "what": job.record(),
+        "how": {
+            "chunk_paths": projected.chunk_paths,
+            "store_losses": job.store_losses,
+            "store_paths": job.store_paths,
+            "html": html,
+        },
+        "plan": projected.record(),
+        "configuration": dict(configuration),
+        "git_revision": git_revision(),
+        "machine": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
+        "device": "cpu",
+        "dtype": job.spec.dtype,
+        "seed": str(job.spec.seed),
+        "prices_sha256": job.prices.attrs["sha256"],
+        "adjustments": list(job.prices.attrs.get("adjustments", [])),
+        "fallbacks": [],
+        "root": root,
+    }
+
+
+def git_revision() -> str | None:
+    """The revision of the source tree riskops runs from, with ``+changes`` when it is not clean; None without one."""
+    here = Path(riskops.__file__).parent
+    try:
+        revision = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision + ("+changes" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest without its own hash."""
+    body = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with its own hash as the last entry."""
+    return {**manifest, "manifest_sha256": manifest_hash(manifest)}
+
+
+def lineage(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What the report says about where its figures come from."""
+    fit = manifest["what"]["calibration"]
+    rows = {
+        "Specification (sha256)": manifest["spec_hash"],
+        "Prices (sha256)": manifest["prices_sha256"],
+        "Price adjustments": "; ".join(manifest["adjustments"]) or "none",
+        "Model": manifest["what"]["simulation"]["model"]["kind"],
+        "Calibrated on": f"{fit['observations']} returns, {fit['window_start']} to {fit['window_end']}",
+        "Seed": manifest["seed"],
+        "Number format": manifest["dtype"],
+        "Device": manifest["device"],
+        "riskops": manifest["riskops"],
+        "Source revision": manifest["git_revision"] or "not in a git checkout",
+        "Packages": ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items())),
+        "Scheduler": f"{manifest['cluster']['kind']}, {manifest['cluster']['threads']} threads",
+        "Created": manifest["created"],
+    }
+    repaired = fit.get("nearest_correlation")
+    if repaired:
+        rows["Correlation repaired"] = ", ".join(f"{name} {value}" for name, value in repaired.items())
+    return {name: str(value) for name, value in rows.items()}

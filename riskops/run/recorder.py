@@ -1,0 +1,146 @@
+"""A run in the making, as the graph sees it: arrays are kept chunk by chunk, and what is already there is not made again.
+
+``keep`` returns the same array with every chunk that is stored whole read from the store instead, so that Dask never
+visits the work behind it; ``checkpoint`` does the same for the states of a reduction whose input is not stored.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from dask.base import tokenize
+
+from riskops.reductions import Reduction
+from riskops.run.directory import CHECKPOINTS, RunDirectory
+from riskops.simulation.store import (
+    create_store,
+    digest_paths,
+    read_paths,
+    reserve,
+    stored_chunks,
+    write_paths,
+)
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Collects the lazy writes of one run; computing :attr:`digests` performs them."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        self.digests: dict[str, da.Array] = {}
+        self.found: dict[str, int] = {}
+
+    def keep(self, ds: xr.Dataset, name: str) -> xr.Dataset:
+        """Store an array over paths and return the dataset with the chunks that are already there read back."""
+        array = ds[name]
+        store = self._run.store
+        if (store / name / "zarr.json").exists():
+            whole = stored_chunks(store, name)
+        else:
+            create_store(store)
+            reserve(store, array, chunk_paths=array.chunks[-1][0])
+            whole = [False] * len(array.chunks[-1])
+        self.found[name] = sum(whole)
+        bounds = np.cumsum((0, *array.chunks[-1])).tolist()
+        parts, digests = [], []
+        for there, first, last in _stretches(whole):
+            start, stop = bounds[first], bounds[last]
+            if there:
+                part = read_paths(store, array, start, stop)
+                digests.append(digest_paths(part))
+            else:
+                part = array.data if not any(whole) else array.data.blocks[(..., slice(first, last))]
+                digests.append(write_paths(array.copy(data=part) if part is array.data else _like(array, part), store,
+                                           first_path=start))
+            parts.append(part)
+        self.digests[name] = da.concatenate(digests, axis=0) if len(digests) > 1 else digests[0]
+        return ds.assign({name: (array.dims, da.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0], array.attrs)})
+
+    def checkpoint(self, states: da.Array, reduction: Reduction, name: str) -> da.Array:
+        """Write the state of each chunk beside the run while it is made, and read those that are there."""
+        folder = self._run.home / CHECKPOINTS
+        folder.mkdir(exist_ok=True)
+        files = [folder / f"{name}-{index:06d}.npz" for index in range(states.shape[0])]
+        there = [_readable(file) for file in files]
+        self.found[f"{name} states"] = sum(there)
+        parts = []
+        for ready, first, last in _stretches(there):
+            names = [str(file) for file in files[first:last]]
+            part = states if not any(there) else states.blocks[first:last]
+            function = _load_state if ready else _save_state
+            inputs = [] if ready else [part]
+            parts.append(
+                da.map_blocks(
+                    function,
+                    *inputs,
+                    files=names,
+                    reduction=reduction,
+                    chunks=((1,) * len(names),),
+                    dtype=object,
+                    meta=np.empty((0,), object),
+                    name=f"{'load' if ready else 'checkpoint'}-{name}-{tokenize(names, part.name)}",
+                )
+            )
+        return da.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _like(array: xr.DataArray, part: da.Array) -> xr.DataArray:
+    return xr.DataArray(part, dims=array.dims, name=array.name, attrs=array.attrs)
+
+
+def _stretches(flags: Sequence[bool]) -> list[tuple[bool, int, int]]:
+    """Runs of equal flags: (flag, first chunk, one beyond the last)."""
+    out, start = [], 0
+    for flag, group in groupby(flags):
+        stop = start + len(list(group))
+        out.append((flag, start, stop))
+        start = stop
+    return out
+
+
+def _readable(file: Path) -> bool:
+    if not file.exists():
+        return False
+    try:
+        _arrays(file)
+    except (OSError, ValueError, KeyError, EOFError):
+        return False
+    return True
+
+
+def _arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a checkpoint; the archive checks its own CRC32, and no pickle is read."""
+    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _save_state(
+    block: npt.NDArray[Any], files: Sequence[str], reduction: Reduction, block_info: Mapping[Any, Any] | None = None
+) -> npt.NDArray[Any]:
+    assert block_info is not None  # map_blocks gives it to every real block
+    file = Path(files[block_info[None]["chunk-location"][0]])
+    draft = file.with_suffix(".tmp")
+    with draft.open("wb") as target:
+        np.savez(target, **reduction.to_arrays(block.item()))
+    os.replace(draft, file)
+    return block
+
+
+def _load_state(
+    files: Sequence[str], reduction: Reduction, block_info: Mapping[Any, Any] | None = None
+) -> npt.NDArray[Any]:
+    assert block_info is not None  # map_blocks gives it to every real block
+    out = np.empty(1, object)
+    out[0] = reduction.from_arrays(_arrays(Path(files[block_info[None]["chunk-location"][0]])))
+    return out

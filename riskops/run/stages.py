@@ -1,0 +1,103 @@
+"""The way of the data, as one lazy graph: paths -> losses -> reductions -> measures, every chunk drawn once a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import xarray as xr
+
+from riskops.history import historical_value_at_risk
+from riskops.measures import (
+    base_growth,
+    contributions_from,
+    dependence_from,
+    histogram_dataset,
+    moments_from,
+    tail_risk_from,
+)
+from riskops.portfolio import portfolio_loss
+from riskops.reductions import CoMoments, Histogram, Moments, Tail, chunk_states, combine_states, fuse, reduce_paths
+from riskops.reductions import finalized
+from riskops.run.job import RiskJob
+from riskops.run.recorder import Recorder
+from riskops.scenarios import stress_losses
+from riskops.simulation import paths_of
+
+__all__ = ["LazyResults", "market_risk", "results_of"]
+
+
+@dataclass(frozen=True)
+class LazyResults:
+    """What one call of ``compute`` has to make: the measures, the fused summary of the losses, and the stored digests."""
+
+    measures: xr.Dataset
+    summary: da.Array
+    digests: Mapping[str, da.Array]
+
+
+def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResults:
+    """Build the graph of a run; nothing is computed.
+
+    Parameters
+    ----------
+    job
+        What to compute.
+    recorder
+        Stores losses (and paths) as they are made and spares what is stored already; None stores nothing.
+
+    Returns
+    -------
+    LazyResults
+        The lazy measures, named as in ``riskops.schema``, the summary and the digests of what is stored.
+
+    Raises
+    ------
+    StoreError
+        The partial run that is resumed holds arrays of another shape.
+    """
+    paths = paths_of(job.paths)
+    if recorder is not None and job.store_paths:
+        paths = recorder.keep(paths, "log_growth")
+    losses = portfolio_loss(paths, book=job.book, horizons=job.horizons)
+    if recorder is not None and job.store_losses:
+        losses = recorder.keep(losses, "loss")
+
+    summary = reduce_paths(losses, fuse(tail=Tail(keep=job.tail_paths), moments=Moments(), histogram=Histogram()))
+    growth = base_growth(paths)
+    states = chunk_states(growth, CoMoments(), name="reduce-returns")
+    if recorder is not None:
+        states = recorder.checkpoint(states, CoMoments(), "returns")
+    dependence = finalized(combine_states(states, CoMoments()), CoMoments())
+
+    measures = xr.merge(
+        [
+            tail_risk_from(summary, losses, level=job.levels, key="tail"),
+            moments_from(summary, losses, key="moments"),
+            dependence_from(dependence, growth),
+            contributions_from(summary, losses, job=job.paths, book=job.book, level=job.levels, key="tail"),
+        ],
+        compat="equals",
+        join="exact",
+    )
+    return LazyResults(measures, summary, {} if recorder is None else dict(recorder.digests))
+
+
+def results_of(job: RiskJob, measures: xr.Dataset, summary: Any) -> xr.Dataset:
+    """Join the computed measures with what needs no paths: the histogram, historical simulation and stress losses."""
+    lead = measures[["mean_loss"]].coords.to_dataset()[["scenario", "portfolio", "horizon"]]
+    parts = [
+        measures,
+        histogram_dataset(summary, lead, key="histogram"),
+        stress_losses(job.book, scenarios=job.scenarios, prices=job.prices),
+        job.book,
+    ]
+    if job.historical:
+        parts.append(
+            historical_value_at_risk(
+                job.prices, book=job.book, level=job.levels, horizons=job.horizons, window=job.window
+            )
+        )
+    return xr.merge(parts, compat="equals", join="exact", combine_attrs="drop").assign_attrs(job.attrs())

@@ -1,0 +1,202 @@
+"""The registry of variables: what each name means, which dims it has, its unit and its sign.
+
+Every array that a public function returns is made by :func:`variable`, which checks the dims and writes ``units`` and
+``description`` into the attributes; results are read back by these names and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from riskops.errors import InputError
+
+__all__ = ["ERROR_SUFFIXES", "MEASURES", "REGISTRY", "VariableSpec", "describe", "validate", "variable"]
+
+MONEY = "money"  # the unit of the prices: USD for the bundled data
+ONE = "1"
+
+#: A measure ``m`` is accompanied by ``m_standard_error``, ``m_low`` and ``m_high`` (95 % interval), of the same dims.
+ERROR_SUFFIXES = ("_standard_error", "_low", "_high")
+
+
+@dataclass(frozen=True)
+class VariableSpec:
+    """What a variable is: dims in order (those in ``optional`` may be absent), unit, sign and a one-line description."""
+
+    name: str
+    dims: tuple[str, ...]
+    unit: str
+    doc: str
+    sign: str = ""
+    optional: tuple[str, ...] = ()
+    measure: bool = False
+
+
+_TAIL = ("scenario", "portfolio", "horizon", "level")
+_LOSS = ("scenario", "portfolio", "horizon")
+_LEADING = ("scenario", "portfolio", "horizon")
+
+_SPECS = (
+    # market
+    VariableSpec("price", ("observation", "asset"), MONEY, "Observed price of one share or unit."),
+    VariableSpec("simple_return", ("observation", "asset"), ONE, "Price over the previous price, less one."),
+    VariableSpec("log_return", ("observation", "asset"), ONE, "Logarithm of price over the previous price."),
+    # scenarios
+    VariableSpec(
+        "replayed_return",
+        ("observation", "asset"),
+        ONE,
+        "Price along a replayed window over its price at the start of the window, less one.",
+    ),
+    # simulation
+    VariableSpec(
+        "log_growth",
+        ("scenario", "time", "asset", "path"),
+        ONE,
+        "Logarithm of the simulated price over today's unshocked price.",
+        optional=("scenario",),
+    ),
+    # portfolios
+    VariableSpec("exposure", ("portfolio", "asset"), MONEY, "Today's money value of a position; short is negative."),
+    VariableSpec("portfolio_value", ("portfolio",), MONEY, "Today's value of all positions and cash."),
+    VariableSpec(
+        "loss",
+        ("scenario", "portfolio", "horizon", "path"),
+        MONEY,
+        "Today's unshocked value less the value at the horizon.",
+        sign="loss positive",
+        optional=_LEADING,
+    ),
+    VariableSpec(
+        "historical_loss",
+        ("portfolio", "observation"),
+        MONEY,
+        "Loss of today's positions under the asset returns that ended on the date of the observation.",
+        sign="loss positive",
+    ),
+    VariableSpec(
+        "loss_histogram",
+        ("scenario", "portfolio", "horizon", "bin"),
+        "paths",
+        "Number of paths whose loss lies in [bin_low, bin_high).",
+        optional=_LEADING,
+    ),
+)
+
+_MEASURES = (
+    VariableSpec("value_at_risk", _TAIL, MONEY, "Loss not exceeded with probability `level`: x(k), k = ceil(n level)."),
+    VariableSpec("expected_shortfall", _TAIL, MONEY, "Average of the quantile function of the loss beyond `level`."),
+    VariableSpec("value_at_risk_change", _TAIL, MONEY, "Value at risk under the scenario less that of the base."),
+    VariableSpec(
+        "expected_shortfall_change", _TAIL, MONEY, "Expected shortfall under the scenario less that of the base."
+    ),
+    VariableSpec("mean_loss", _LOSS, MONEY, "Mean loss."),
+    VariableSpec("loss_standard_deviation", _LOSS, MONEY, "Sample standard deviation of the loss (ddof=1)."),
+    VariableSpec("loss_skewness", _LOSS, ONE, "Skewness of the loss, m3 / m2^1.5."),
+    VariableSpec("loss_excess_kurtosis", _LOSS, ONE, "Excess kurtosis of the loss, m4 / m2^2 - 3."),
+    VariableSpec(
+        "component_value_at_risk",
+        ("portfolio", "horizon", "level", "asset"),
+        MONEY,
+        "Euler contribution of the asset to value at risk; the contributions sum to it.",
+    ),
+    VariableSpec(
+        "component_value_at_risk_scale",
+        ("portfolio", "horizon", "level"),
+        ONE,
+        "Factor by which the raw contributions were scaled to sum to value at risk.",
+    ),
+    VariableSpec(
+        "component_expected_shortfall",
+        ("portfolio", "horizon", "level", "asset"),
+        MONEY,
+        "Euler contribution of the asset to expected shortfall; the contributions sum to it.",
+    ),
+    VariableSpec(
+        "covariance", ("horizon", "asset", "other_asset"), ONE, "Covariance of simulated simple returns (ddof=1)."
+    ),
+    VariableSpec("correlation", ("horizon", "asset", "other_asset"), ONE, "Correlation of simulated simple returns."),
+    VariableSpec(
+        "historical_value_at_risk",
+        ("portfolio", "horizon", "level"),
+        MONEY,
+        "Value at risk of today's portfolio over the returns of the calibration window.",
+    ),
+    VariableSpec(
+        "historical_expected_shortfall",
+        ("portfolio", "horizon", "level"),
+        MONEY,
+        "Expected shortfall of today's portfolio over the returns of the calibration window.",
+    ),
+    VariableSpec(
+        "stress_loss", ("scenario", "portfolio"), MONEY, "Loss from the scenario's instant price moves alone."
+    ),
+    VariableSpec(
+        "stress_drawdown",
+        ("scenario", "portfolio"),
+        MONEY,
+        "Largest fall from a running peak of the portfolio's value along the replayed window.",
+    ),
+)
+
+
+def _build() -> dict[str, VariableSpec]:
+    specs = {spec.name: spec for spec in _SPECS}
+    for spec in _MEASURES:
+        specs[spec.name] = VariableSpec(
+            spec.name, spec.dims, spec.unit, spec.doc, "loss positive" if spec.unit == MONEY else "", _LEADING, True
+        )
+        for suffix, what in zip(
+            ERROR_SUFFIXES, ("Standard error of", "Lower 95 % bound of", "Upper 95 % bound of"), strict=True
+        ):
+            name = spec.name + suffix
+            specs[name] = VariableSpec(name, spec.dims, spec.unit, f"{what} {spec.name}.", optional=_LEADING)
+    return specs
+
+
+REGISTRY: dict[str, VariableSpec] = _build()
+
+#: The names of all measures, in the order in which reports list them.
+MEASURES: tuple[str, ...] = tuple(spec.name for spec in _MEASURES)
+
+
+def describe(name: str) -> VariableSpec:
+    """Return the spec of a variable; an unknown name is an error."""
+    if name not in REGISTRY:
+        raise InputError(f"variable: {name!r} is not registered in riskops.schema")
+    return REGISTRY[name]
+
+
+def _check_dims(spec: VariableSpec, dims: tuple[Any, ...]) -> None:
+    present = tuple(d for d in spec.dims if d in dims or d not in spec.optional)
+    if tuple(dims) != present:
+        raise InputError(f"{spec.name}: dims {tuple(dims)} are not {spec.dims}")
+
+
+def variable(
+    name: str,
+    dims: tuple[str, ...],
+    data: Any,
+    *,
+    coords: Mapping[str, Any] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.DataArray:
+    """Make the array of a registered variable: dims checked, unit, sign and description written to its attributes."""
+    spec = describe(name)
+    _check_dims(spec, dims)
+    about = {"units": spec.unit, "description": spec.doc} | ({"sign": spec.sign} if spec.sign else {})
+    return xr.DataArray(data, dims=dims, coords=coords, name=name, attrs=about | dict(attrs or {}))
+
+
+def validate(ds: xr.Dataset, *names: str) -> xr.Dataset:
+    """Return ``ds`` when it holds every named variable with its registered dims."""
+    for name in names:
+        spec = describe(name)
+        if name not in ds:
+            raise InputError(f"dataset: variable {name!r} is missing; it has {', '.join(map(str, ds)) or 'none'}")
+        _check_dims(spec, tuple(ds[name].dims))
+    return ds

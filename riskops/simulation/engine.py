@@ -1,0 +1,272 @@
+"""The lazy paths: one symbolic Dask layer whose blocks are pure functions of the spec and the global path numbers.
+
+A block is worked through in short stretches of paths that stay in the processor's cache. For every step the shocks are
+drawn once and serve every scenario (common random numbers); scenarios that differ in their prices alone share one
+simulation as well, unless the model says that today's price enters its dynamics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dask.array as da
+import numba
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from dask.base import tokenize
+
+from riskops.errors import InputError
+from riskops.models import Model
+from riskops.models.base import Array
+from riskops.rng import TILE, tile_counters
+from riskops.schema import variable
+from riskops.simulation.plan import Workload, chunk_sizes
+from riskops.simulation.shocks import ShockBuffers
+from riskops.simulation.spec import SimulationSpec
+
+__all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
+
+#: Numbers of one state that a stretch of paths may hold: 256 KB in single precision, half of a common second-level cache.
+STRETCH_NUMBERS = 65_536
+
+
+class ScenarioLike(Protocol):
+    """What the engine needs of a scenario: a name, the model under it, and instant price moves (simple returns)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def apply(self, model: Model) -> Model: ...
+
+    def price_shock(self, prices: xr.Dataset) -> npt.NDArray[np.float64]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class PathJob:
+    """All that a block of paths is made from: the distinct models, and what each scenario takes from them."""
+
+    spec: SimulationSpec
+    steps: tuple[int, ...]
+    scenarios: tuple[str, ...]
+    models: tuple[Model, ...]
+    model_of: tuple[int, ...]
+    start_shift: npt.NDArray[np.float64]  # (model, asset): enters the state
+    output_shift: npt.NDArray[np.float64]  # (scenario, asset): added to what is kept
+
+    def __dask_tokenize__(self) -> object:
+        shifts = (self.start_shift.tobytes(), self.output_shift.tobytes())
+        models = tuple(model.fingerprint() for model in self.models)
+        return ("PathJob", self.spec.fingerprint(), self.steps, self.scenarios, models, self.model_of, shifts)
+
+    def select(self, scenarios: Sequence[str], steps: Sequence[int]) -> PathJob:
+        """The same job for some of its scenarios and steps only."""
+        rows = [self.scenarios.index(name) for name in scenarios]
+        used = sorted({self.model_of[row] for row in rows})
+        return PathJob(
+            spec=self.spec,
+            steps=tuple(steps),
+            scenarios=tuple(scenarios),
+            models=tuple(self.models[m] for m in used),
+            model_of=tuple(used.index(self.model_of[row]) for row in rows),
+            start_shift=self.start_shift[used],
+            output_shift=self.output_shift[rows],
+        )
+
+    def block(self, counters: npt.NDArray[np.uint32], n: int) -> Array:
+        """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile."""
+        spec, assets, dtype = self.spec, len(self.spec.assets), np.dtype(self.spec.dtype)
+        out = np.empty((len(self.scenarios), len(self.steps), assets, n), dtype)
+        tables = [_cast(model.tables(spec.step_years), dtype) for model in self.models]
+        offsets = self.output_shift.astype(dtype)
+        tiles = max(1, STRETCH_NUMBERS // (assets * TILE))
+        for first in range(0, n, tiles * TILE):
+            stop = min(first + tiles * TILE, n)
+            stretch = counters[first // 4 : (first // TILE + tiles) * (TILE // 4)]
+            self._stretch(out[..., first:stop], stretch, tables, offsets, dtype)
+        return out
+
+    def _stretch(
+        self, out: Array, counters: Array, tables: Sequence[Mapping[str, Array]], offsets: Array, dtype: np.dtype
+    ) -> None:
+        n, assets = out.shape[-1], out.shape[-2]
+        states = [
+            _start(model, shift, n, dtype) for model, shift in zip(self.models, self.start_shift, strict=True)
+        ]
+        # one set of buffers serves all models in turn: each is advanced before the next is mixed
+        buffers = ShockBuffers(self.models[0].shocks, n=n, assets=assets, dtype=dtype)
+        kept = 0
+        for step in range(self.steps[-1] + 1):
+            if step > 0:
+                buffers.draw(counters, seed=self.spec.seed, step=step)
+                for model, state, table in zip(self.models, states, tables, strict=True):
+                    model.advance(state, buffers.mixed(table, state), table)
+            if step == self.steps[kept]:
+                for row, m in enumerate(self.model_of):
+                    _keep(out[row, kept], states[m]["log_growth"], offsets[row])
+                kept += 1
+
+
+def _cast(tables: Mapping[str, npt.NDArray[np.float64]], dtype: np.dtype) -> dict[str, Array]:
+    """The tables in the simulation's dtype; integer tables (thresholds) stay as they are."""
+    return {
+        name: np.ascontiguousarray(t, dtype if np.issubdtype(t.dtype, np.floating) else t.dtype)
+        for name, t in tables.items()
+    }
+
+
+def _start(model: Model, shift: npt.NDArray[np.float64], n: int, dtype: np.dtype) -> dict[str, Array]:
+    initial = model.start()
+    states = {}
+    for state in model.states:
+        values = initial[state.name] + (shift if state.name == "log_growth" else 0.0)
+        kind = dtype if state.kind == "real" else np.dtype(np.int32)
+        states[state.name] = np.repeat(values.astype(kind)[:, None], n, axis=1)
+    return states
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _keep(out, growth, offset):  # type: ignore[no-untyped-def]
+    for a in range(out.shape[0]):
+        shift = offset[a]
+        for i in range(out.shape[1]):
+            out[a, i] = growth[a, i] + shift
+
+
+def path_job(
+    spec: SimulationSpec,
+    *,
+    times: Sequence[float] | None = None,
+    scenarios: Sequence[ScenarioLike] | None = None,
+    prices: xr.Dataset | None = None,
+) -> PathJob:
+    """Resolve a spec, the times to keep and the scenarios into the job that every block shares (eager and small)."""
+    steps = spec.steps_of(times)
+    base = _Unshocked()
+    given: Sequence[ScenarioLike] = (base,) if scenarios is None else scenarios
+    names = tuple(scenario.name for scenario in given)
+    if len(set(names)) < len(names) or not names:
+        raise InputError(f"scenarios: {', '.join(names) or 'none'}: names must be unique and at least one is needed")
+    if prices is None and scenarios is not None:
+        raise InputError("prices: the price dataset is needed to resolve the scenarios' price moves")
+    models: dict[tuple[str, bytes], tuple[Model, npt.NDArray[np.float64]]] = {}
+    model_of: list[int] = []
+    outputs: list[npt.NDArray[np.float64]] = []
+    zeros = np.zeros(len(spec.assets))
+    for scenario in given:
+        model = scenario.apply(spec.model)
+        shift = zeros if prices is None else np.log1p(scenario.price_shock(prices))
+        inner, outer = (shift, zeros) if model.price_enters_dynamics else (zeros, shift)
+        key = (model.fingerprint(), inner.tobytes())
+        models.setdefault(key, (model, inner))
+        model_of.append(list(models).index(key))
+        outputs.append(outer)
+    return PathJob(
+        spec=spec,
+        steps=steps,
+        scenarios=names,
+        models=tuple(model for model, _ in models.values()),
+        model_of=tuple(model_of),
+        start_shift=np.stack([shift for _, shift in models.values()]),
+        output_shift=np.stack(outputs),
+    )
+
+
+class _Unshocked:
+    """The spec's own model and today's prices, for simulations that name no scenarios."""
+
+    name = "base"
+
+    def apply(self, model: Model) -> Model:
+        return model
+
+    def price_shock(self, prices: xr.Dataset) -> npt.NDArray[np.float64]:
+        return np.zeros(prices.sizes["asset"])
+
+
+def simulate(
+    spec: SimulationSpec,
+    *,
+    times: Sequence[float] | None = None,
+    scenarios: Sequence[ScenarioLike] | None = None,
+    prices: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Simulate paths lazily; nothing is drawn until the result is computed, and only the times asked for are kept.
+
+    Parameters
+    ----------
+    spec
+        What to simulate. Paths do not depend on ``spec.chunk_paths``.
+    times
+        The times to keep, in days, ascending multiples of ``spec.step_days``; None keeps all of them, 0 included.
+    scenarios
+        Scenarios to simulate with the same draws; the result then has a ``scenario`` dim, in this order.
+    prices
+        Price Dataset that resolves the scenarios' price moves; needed with ``scenarios``.
+
+    Returns
+    -------
+    Dataset
+        ``log_growth`` ``([scenario,] time, asset, path)``: the logarithm of the simulated price over today's unshocked
+        price; ``time`` in days. ``path`` is the chunked dim and has no coordinate.
+
+    Raises
+    ------
+    InputError
+        A time between steps or beyond the last, a scenario that does not apply to the model or the data.
+
+    Notes
+    -----
+    Contract C1: the draw of a path, step and factor is a pure function of their numbers and the seed. There are no NaN
+    in the result: parameters are finite by the checks of the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from riskops.models import GeometricBrownianMotion
+    >>> model = GeometricBrownianMotion(("A", "B"), np.zeros(2), np.array([0.2, 0.3]), np.eye(2))
+    >>> paths = simulate(SimulationSpec(model, paths=2048, steps=10, seed=1), times=[1, 10])
+    >>> paths["log_growth"].sizes["path"], paths["time"].values.tolist()
+    (2048, [1.0, 10.0])
+    """
+    job = path_job(spec, times=times, scenarios=scenarios, prices=prices)
+    return paths_of(job, drop_scenario=scenarios is None)
+
+
+def paths_of(
+    job: PathJob, *, drop_scenario: bool = False, first_path: int = 0, stop_path: int | None = None
+) -> xr.Dataset:
+    """The lazy paths of a job, or of the range of whole chunks that begins at ``first_path``."""
+    spec = job.spec
+    stop = spec.paths if stop_path is None else stop_path
+    work = Workload(times=len(job.steps), scenarios=len(job.scenarios), models=len(job.models))
+    sizes = chunk_sizes(spec, work=work, first_path=first_path, stop_path=stop)
+    lead = (len(job.scenarios), len(job.steps), len(spec.assets))
+    growth = da.map_blocks(
+        _block,
+        job=job,
+        first_path=first_path,
+        chunks=(*((size,) for size in lead), sizes),
+        dtype=np.dtype(spec.dtype),
+        meta=np.empty((0, 0, 0, 0), spec.dtype),
+        name=f"simulate-{tokenize(job, first_path, stop, sizes)}",
+    )
+    dims: tuple[str, ...] = ("scenario", "time", "asset", "path")
+    coords: dict[str, Any] = {
+        "time": ("time", [step * spec.step_days for step in job.steps], {"units": "days"}),
+        "asset": list(spec.assets),
+    }
+    if drop_scenario:
+        growth, dims = growth[0], dims[1:]
+    else:
+        coords["scenario"] = list(job.scenarios)
+    attrs = {"seed": str(spec.seed), "step_days": spec.step_days, "spec_sha256": spec.fingerprint()}
+    return variable("log_growth", dims, growth, coords=coords).to_dataset().assign_attrs(attrs)
+
+
+def _block(job: PathJob, first_path: int, block_info: Mapping[Any, Any] | None = None) -> Array:
+    assert block_info is not None  # map_blocks gives it to every real block
+    start, stop = block_info[None]["array-location"][-1]
+    return job.block(tile_counters(first_path + start, stop - start), stop - start)

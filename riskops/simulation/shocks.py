@@ -1,0 +1,110 @@
+"""From raw draws to the shocks that a model declared: drawn by kind, gathered from tables, mixed.
+
+Every loop has a fixed order over assets and runs over contiguous paths; nothing here depends on where a block begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numba
+import numpy as np
+
+from riskops.models import Shock
+from riskops.models.base import Array
+from riskops.rng import fill_normals, fill_uniforms, fill_words
+from riskops.scalar import fma
+
+__all__ = ["ShockBuffers"]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _mix(out, draws, matrix):  # type: ignore[no-untyped-def]
+    """out[a] = sum over j <= a of matrix[a, j] * draws[j], in the order of j; four terms a sweep to spare loads."""
+    assets, n = out.shape
+    strip = 512
+    for start in range(0, n, strip):
+        stop = min(start + strip, n)
+        for a in range(assets):
+            row = out[a, start:stop]
+            first = matrix[a, 0]
+            d0 = draws[0, start:stop]
+            for i in range(stop - start):
+                row[i] = first * d0[i]
+            j = 1
+            while j + 3 <= a:
+                m0, m1, m2, m3 = matrix[a, j], matrix[a, j + 1], matrix[a, j + 2], matrix[a, j + 3]
+                d0 = draws[j, start:stop]
+                d1 = draws[j + 1, start:stop]
+                d2 = draws[j + 2, start:stop]
+                d3 = draws[j + 3, start:stop]
+                for i in range(stop - start):
+                    row[i] = fma(m3, d3[i], fma(m2, d2[i], fma(m1, d1[i], fma(m0, d0[i], row[i]))))
+                j += 4
+            while j <= a:
+                m0 = matrix[a, j]
+                d0 = draws[j, start:stop]
+                for i in range(stop - start):
+                    row[i] = fma(m0, d0[i], row[i])
+                j += 1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _mix_by_state(out, draws, matrices, selector):  # type: ignore[no-untyped-def]
+    """The same sum with the matrix that each path's index state selects; the order of terms is that of ``_mix``."""
+    assets, n = out.shape
+    for a in range(assets):
+        for i in range(n):
+            out[a, i] = matrices[selector[0, i], a, 0] * draws[0, i]
+        for j in range(1, a + 1):
+            for i in range(n):
+                out[a, i] = fma(matrices[selector[0, i], a, j], draws[j, i], out[a, i])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _gather_rows(out, words, table):  # type: ignore[no-untyped-def]
+    """out[a] = table[row, a] with row = floor(word * rows / 2^32): equal to comparing with ceil(row * 2^32 / rows)."""
+    assets, n = out.shape
+    rows = np.uint64(table.shape[0])
+    for a in range(assets):
+        source = a if words.shape[0] > 1 else 0
+        for i in range(n):
+            out[a, i] = table[np.int64((np.uint64(words[source, i]) * rows) >> np.uint64(32)), a]
+
+
+class ShockBuffers:
+    """The arrays that the draws and mixed shocks of a stretch of paths are written to, made once and used every step."""
+
+    def __init__(self, shocks: Sequence[Shock], *, n: int, assets: int, dtype: np.dtype) -> None:
+        self._shocks = shocks
+        self._draws: list[Array] = []
+        self._mixed: list[Array] = []
+        for shock in shocks:
+            factors = assets if shock.per == "asset" else 1
+            integers = shock.kind in ("word", "rows")
+            drawn = np.empty((factors, n), np.uint32 if integers else dtype)
+            changed = shock.mixing is not None or shock.table is not None
+            self._draws.append(drawn)
+            self._mixed.append(np.empty((assets, n), dtype) if changed else drawn)
+
+    def draw(self, counters: Array, *, seed: int, step: int) -> None:
+        """Draw every shock of one step; the position of a shock is its stream."""
+        for stream, (shock, out) in enumerate(zip(self._shocks, self._draws, strict=True)):
+            fill = _FILL[shock.kind]
+            fill(out, counters, seed=seed, step=step, stream=stream)
+
+    def mixed(self, tables: Mapping[str, Array], state: Mapping[str, Array]) -> dict[str, Array]:
+        """What the step of a model receives: draws mixed, rows gathered, the rest as drawn."""
+        received = {}
+        for shock, drawn, out in zip(self._shocks, self._draws, self._mixed, strict=True):
+            if shock.table is not None:
+                _gather_rows(out, drawn, tables[shock.table])
+            elif shock.selector is not None and shock.mixing is not None:
+                _mix_by_state(out, drawn, tables[shock.mixing], state[shock.selector])
+            elif shock.mixing is not None:
+                _mix(out, drawn, tables[shock.mixing])
+            received[shock.name] = out
+        return received
+
+
+_FILL = {"normal": fill_normals, "uniform": fill_uniforms, "word": fill_words, "rows": fill_words}

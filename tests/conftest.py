@@ -1,0 +1,54 @@
+"""What all tests share: pinned threads, caches apart for each worker, hypothesis without deadlines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# One thread for each BLAS, before NumPy is loaded: the test workers already use every core.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+# Two processes that compile one kernel for different types at once can give numba's on-disk cache an index that points
+# to the other's code (numba issue 4807), so each test worker has a cache of its own, kept from run to run.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    _cache = Path(__file__).parent.parent / ".pytest_cache" / "numba" / os.environ["PYTEST_XDIST_WORKER"]
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache))
+
+import dask
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Runs differ in speed and a failing example must come again: no deadline, always the same examples.
+settings.register_profile(
+    "riskops", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("riskops")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests that need a device out unless ``-m gpu`` asks for them."""
+    if "gpu" in (config.getoption("markexpr") or ""):
+        return
+    left_out = [item for item in items if item.get_closest_marker("gpu")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture
+def refuse_compute() -> Iterator[None]:
+    """Whatever asks Dask to compute while this is in force fails: library functions only build graphs."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a library function computed")
+
+    with dask.config.set(scheduler=refuse):
+        yield
