@@ -41,7 +41,17 @@ _HOMES = {
     "riskops.config": ("load_config",),
     "riskops.cluster": ("open_cluster",),
     "riskops.progress": ("Progress",),
-    "riskops.run": ("execute", "market_risk", "new_run_id", "open_run", "plan_job", "prepare", "replay", "resume", "verify"),
+    "riskops.run": (
+        "execute",
+        "market_risk",
+        "new_run_id",
+        "open_run",
+        "plan_job",
+        "prepare",
+        "replay",
+        "resume",
+        "verify",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

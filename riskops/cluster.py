@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Cluster", "open_cluster", "total_memory"]
 
 KINDS = ("threads", "synchronous", "processes", "address")
-
-
-_DEAF_TO_INTERRUPTS = """
-import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-"""
-"""Run by each worker process: Ctrl-C reaches them as well, and it is this process that ends them, in order."""
 
 
 def total_memory() -> int:
@@ -278,8 +272,8 @@ def _local(kind: str, workers: int | None, limit: int | None) -> Iterator[Cluste
 
 
 @contextmanager
-def _undisturbed_closing() -> Iterator[ExitStack]:
-    """A stack whose unwinding a second Ctrl-C does not cut short: it would leave processes to be waited for at exit."""
+def _undisturbed() -> Iterator[ExitStack]:
+    """A stack whose unwinding Ctrl-C does not cut short: that would leave processes to be waited for at exit."""
     with ExitStack() as stack:
         # What befalls the client is raised as an error; its log would say it again, as a traceback.
         for name in ("asyncio", "distributed.client"):
@@ -289,13 +283,40 @@ def _undisturbed_closing() -> Iterator[ExitStack]:
         try:
             yield stack
         finally:
-            in_main_thread = threading.current_thread() is threading.main_thread()
-            handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
-            try:
+            with _interrupts_deferred():
                 stack.close()
-            finally:
-                if handler is not None:
-                    signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Let a Ctrl-C that comes inside the block take effect at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(came[0], None)
+
+
+@contextmanager
+def _children_deaf_to_interrupts() -> Iterator[None]:
+    """Make processes that are started inside the block, and by threads that are, not hear Ctrl-C.
+
+    A terminal sends it to them as well, but it is this process that ends them, in order. What a thread blocks is handed
+    down to the threads and processes that it starts.
+    """
+    # Python's own helper of child processes would lift the block, were it started later.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _is_worth_reading(record: logging.LogRecord) -> bool:
@@ -311,22 +332,22 @@ def _processes(workers: int | None, threads: int, limit: int | None, dashboard: 
     count = workers or max(1, cpu_count() // threads)
     memory = limit or total_memory() // count
     environment = {**dask.config.get("distributed.nanny.pre-spawn-environ"), **ONE_THREAD}
-    with _undisturbed_closing() as stack:
+    with _undisturbed() as stack:
         # Set before the worker starts: a thread pool is sized when its library is first loaded.
         stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": environment}))
-        local = stack.enter_context(
-            LocalCluster(
-                n_workers=count,
-                threads_per_worker=threads,
-                memory_limit=memory,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": dashboard},
-                preload=[_DEAF_TO_INTERRUPTS],
-                silence_logs="CRITICAL",
+        with _interrupts_deferred(), _children_deaf_to_interrupts():
+            local = stack.enter_context(
+                LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=threads,
+                    memory_limit=memory,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": dashboard},
+                    silence_logs="CRITICAL",
+                )
             )
-        )
         client = stack.enter_context(connect(local))
         link = local.dashboard_link if dashboard else None
         yield Cluster("processes", count, count * threads, memory, link, client, _options={"scheduler": client})
@@ -334,7 +355,7 @@ def _processes(workers: int | None, threads: int, limit: int | None, dashboard: 
 
 @contextmanager
 def _existing(address: str, workers: int | None) -> Iterator[Cluster]:
-    with _undisturbed_closing() as stack:
+    with _undisturbed() as stack:
         client = stack.enter_context(connect(address, workers=workers or 1))
         known = client.scheduler_info(n_workers=-1)["workers"]
         limits = {name: worker["memory_limit"] for name, worker in known.items()}

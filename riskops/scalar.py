@@ -43,6 +43,10 @@ __all__ = [
     "multiply_high_u32",
     "normal_quantile_f32",
     "normal_quantile_f64",
+    "quantile_log_f32",
+    "quantile_log_f64",
+    "quantile_of_log_f32",
+    "quantile_of_log_f64",
     "scalar_function",
     "sqrt",
 ]
@@ -163,7 +167,7 @@ _LN2_HIGH = np.float32(0.6931471805599453)
 _LN2_LOW = np.float32(0.6931471805599453 - float(_LN2_HIGH))
 #: Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits: no conversion instruction, NaN passes through.
 _ROUND = np.float32(12582912.0)
-_BITS = np.uint32(23)
+_BITS, _BITS_SIGNED = np.uint32(23), np.int32(23)
 _BIAS = np.uint32(127)
 _WORD_ONE = np.uint32(1)
 _EXP_LOWEST, _EXP_HIGHEST, _EXPM1_LOWEST = np.float32(-104.0), np.float32(89.0), np.float32(-20.0)
@@ -224,27 +228,29 @@ def expm1_f32(x):  # type: ignore[no-untyped-def]
 
 _SMALLEST_NORMAL = np.float32(1.1754943508222875e-38)
 _TWO_23, _MINUS_23 = np.float32(8388608.0), np.float32(-23.0)
+_MANTISSA = np.uint32(0x007FFFFF)
 _SQRT_HALF_BITS = np.uint32(0x3F3504F3)
-#: The exponent is read off bits shifted by this, so that it stays unsigned: stored exponent of sqrt(1/2) -> 127.
-_LOG_SHIFT = np.uint32(0x3F800000 - 0x3F3504F3)
-_ONE_BITS = np.uint32(0x3F800000)
-_BIAS_F32 = np.float32(127.0)
+_MINUS_SQRT_HALF = np.uint32(2**32 - 0x3F3504F3)
+_MINUS_QUARTER_ROOT = np.uint32(2**32 - 0x3F3504F3 + 0x00800000)
 
 
 @scalar_function
-def _split_f32(x):  # type: ignore[no-untyped-def]
-    """``x = 2^e (1 + f)`` with sqrt(1/2) <= 1+f < sqrt(2) for a positive normal x: e as a float, and f."""
-    bits = bits_of_f32(x)
-    exponent = np.uint32(np.uint32(bits + _LOG_SHIFT) >> _BITS)
-    mantissa = np.uint32(np.uint32(bits + _ONE_BITS) - np.uint32(exponent << _BITS))
-    return np.float32(np.uint32(exponent).view(np.int32)) - _BIAS_F32, f32_of_bits(mantissa) - _ONE
+def _split_f32(x, shift):  # type: ignore[no-untyped-def]
+    """``x = 2^e (1 + f)`` with sqrt(1/2) <= 1+f < sqrt(2) for a positive normal x: e as a float, and f.
+
+    ``shift`` is minus the bits of sqrt(1/2): counted from there, the exponent field is e itself. With one more in the
+    exponent field it is ``2x`` that is split.
+    """
+    bits = add_u32(bits_of_f32(x), shift)
+    e = np.float32(np.int32(np.uint32(bits).view(np.int32) >> _BITS_SIGNED))
+    return e, f32_of_bits(np.uint32(bits & _MANTISSA) + _SQRT_HALF_BITS) - _ONE
 
 
 @scalar_function
 def log_f32(x):  # type: ignore[no-untyped-def]
     """The natural logarithm in single precision, within 1.5 ulp, near one and for subnormals too; -inf at 0, NaN below."""
     small = x < _SMALLEST_NORMAL
-    e, f = _split_f32(x * _TWO_23 if small else x)
+    e, f = _split_f32(x * _TWO_23 if small else x, _MINUS_SQRT_HALF)
     e = e + (_MINUS_23 if small else _ZERO)
     q = fma(fma(fma(fma(_L8, f, _L7), f, _L6), f, _L5), f, _L4)
     q = fma(fma(fma(fma(q, f, _L3), f, _L2), f, _L1), f, _L0)
@@ -261,7 +267,7 @@ _B0, _B1, _B2, _B3, _B4, _B5, _B6 = (
         0.2965278923511505, -0.27116766571998596, 0.1711168736219406,
     )
 )  # fmt: skip
-#: z / l as a rational in s = sqrt(1 + l), l = -log2(2p), for p from 2^-33 to 1/2: error of z 1.5e-7. The root straightens
+#: z / l as a rational in s = sqrt(1 - l), l = log2(2p), for p from 2^-33 to 1/2: error of z 1.5e-7. The root straightens
 #: the tail (z grows as the root of -log p), and the factor l makes z vanish exactly at the centre, so one formula serves
 #: the whole range; a polynomial in the classical w = -log(4p(1-p)) would need degree 13 and more.
 _P0, _P1, _P2, _P3 = (
@@ -271,15 +277,31 @@ _Q0, _Q1, _Q2 = (np.float32(c) for c in (-0.008898738771677017, 1.39292669296264
 
 
 @scalar_function
-def normal_quantile_f32(p):  # type: ignore[no-untyped-def]
-    """g(p) = -Phi^-1(p) >= 0 in single precision, for a folded probability p from 2^-33 to 1/2; error below 1e-6."""
-    e, f = _split_f32(p + p)
-    q = fma(fma(fma(fma(fma(fma(_B6, f, _B5), f, _B4), f, _B3), f, _B2), f, _B1), f, _B0)
-    l = -fma(f, q, e)  # noqa: E741
-    s = np.sqrt(l + _ONE)
+def quantile_log_f32(p):  # type: ignore[no-untyped-def]
+    """The first half of the normal quantile: l = log2(2p) <= 0 for p from 2^-33 to 1/2, absolute error 6e-7.
+
+    Kernels run the two halves as two loops: one alone has more constants than there are registers, and a chain of
+    operations longer than the processor looks ahead, and takes half as long again.
+    """
+    e, f = _split_f32(p, _MINUS_QUARTER_ROOT)
+    g = f * f
+    q = fma(fma(fma(_B6, g, fma(_B5, f, _B4)), g, fma(_B3, f, _B2)), g, fma(_B1, f, _B0))
+    return fma(f, q, e)
+
+
+@scalar_function
+def quantile_of_log_f32(l):  # type: ignore[no-untyped-def]  # noqa: E741
+    """The second half: Phi^-1(p) <= 0 from l = log2(2p)."""
+    s = np.sqrt(_ONE - l)
     numerator = fma(fma(fma(_P3, s, _P2), s, _P1), s, _P0)
     denominator = fma(fma(s + _Q2, s, _Q1), s, _Q0)
     return (l * numerator) / denominator
+
+
+@scalar_function
+def normal_quantile_f32(p):  # type: ignore[no-untyped-def]
+    """g(p) = -Phi^-1(p) >= 0 in single precision, for a folded probability p from 2^-33 to 1/2; error below 1.6e-6."""
+    return -quantile_of_log_f32(quantile_log_f32(p))
 
 
 # ------------------------------------------------------------------------------------------ double precision
@@ -352,20 +374,22 @@ def expm1_f64(x):  # type: ignore[no-untyped-def]
 
 _SMALLEST_NORMAL_F64 = np.float64(2.2250738585072014e-308)
 _TWO_52, _MINUS_52 = np.float64(4503599627370496.0), np.float64(-52.0)
+_MANTISSA_F64 = np.uint64(0x000FFFFFFFFFFFFF)
+_SQRT_HALF_BITS_F64 = np.uint64(0x3FE6A09E667F3BCD)
+#: Minus the bits of sqrt(1/2), plus the exponent's bias, so that the shifted bits stay positive.
 _LOG_SHIFT_F64 = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
-_ONE_BITS_F64 = np.uint64(0x3FF0000000000000)
+_LOG_SHIFT_DOUBLE = np.uint64(0x4000000000000000 - 0x3FE6A09E667F3BCD)
 #: An integer below 2^52 under these bits is the float 2^52 + integer: AVX2 converts no 64-bit integers.
 _INTEGER_BITS = np.uint64(0x4330000000000000)
 _INTEGER_BIAS = np.float64(4503599627370496.0 + 1023.0)
 
 
 @scalar_function
-def _split_f64(x):  # type: ignore[no-untyped-def]
-    """``x = 2^e (1 + f)`` with sqrt(1/2) <= 1+f < sqrt(2) for a positive normal x: e as a float, and f."""
-    bits = bits_of_f64(x)
-    exponent = (bits + _LOG_SHIFT_F64) >> _BITS_F64
-    mantissa = (bits + _ONE_BITS_F64) - (exponent << _BITS_F64)
-    return f64_of_bits(exponent | _INTEGER_BITS) - _INTEGER_BIAS, f64_of_bits(mantissa) - _ONE_F64
+def _split_f64(x, shift):  # type: ignore[no-untyped-def]
+    """``x = 2^e (1 + f)`` with sqrt(1/2) <= 1+f < sqrt(2) for a positive normal x (or 2x, as in :func:`_split_f32`)."""
+    bits = bits_of_f64(x) + shift
+    e = f64_of_bits((bits >> _BITS_F64) | _INTEGER_BITS) - _INTEGER_BIAS
+    return e, f64_of_bits((bits & _MANTISSA_F64) + _SQRT_HALF_BITS_F64) - _ONE_F64
 
 
 @scalar_function
@@ -383,7 +407,7 @@ def _log_parts_f64(e, f):  # type: ignore[no-untyped-def]
 def log_f64(x):  # type: ignore[no-untyped-def]
     """The natural logarithm in double precision, within 1.5 ulp, near one and for subnormals too; -inf at 0, NaN below."""
     small = x < _SMALLEST_NORMAL_F64
-    e, f = _split_f64(x * _TWO_52 if small else x)
+    e, f = _split_f64(x * _TWO_52 if small else x, _LOG_SHIFT_F64)
     y = _log_parts_f64(e + (_MINUS_52 if small else _ZERO_F64), f)
     y = y if x < _INF_F64 else x
     return y if x > _ZERO_F64 else (-_INF_F64 if x == _ZERO_F64 else _NAN_F64)
@@ -408,13 +432,24 @@ _M0, _M1, _M2, _M3, _M4, _M5, _M6, _M7 = (
 
 
 @scalar_function
-def normal_quantile_f64(p):  # type: ignore[no-untyped-def]
-    """g(p) = -Phi^-1(p) >= 0 in double precision, for a folded p from 2^-65 to 1/2; relative error below 5e-15."""
-    e, f = _split_f64(p + p)
-    l = -_log_parts_f64(e, f)  # noqa: E741
+def quantile_log_f64(p):  # type: ignore[no-untyped-def]
+    """The first half of the normal quantile: l = -log(2p) >= 0."""
+    e, f = _split_f64(p, _LOG_SHIFT_DOUBLE)
+    return -_log_parts_f64(e, f)
+
+
+@scalar_function
+def quantile_of_log_f64(l):  # type: ignore[no-untyped-def]  # noqa: E741
+    """The second half: g(p) = -Phi^-1(p) >= 0 from l = -log(2p)."""
     s = np.sqrt(fma(l, _LOG2E_F64, _ONE_F64))
     n = fma(fma(fma(fma(_N8, s, _N7), s, _N6), s, _N5), s, _N4)
     n = fma(fma(fma(fma(n, s, _N3), s, _N2), s, _N1), s, _N0)
     d = fma(fma(fma(fma(s + _M7, s, _M6), s, _M5), s, _M4), s, _M3)
     d = fma(fma(fma(d, s, _M2), s, _M1), s, _M0)
     return (l * n) / d
+
+
+@scalar_function
+def normal_quantile_f64(p):  # type: ignore[no-untyped-def]
+    """g(p) = -Phi^-1(p) >= 0 in double precision, for a folded p from 2^-65 to 1/2; relative error below 3e-15."""
+    return quantile_of_log_f64(quantile_log_f64(p))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+import riskops
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "riskops"
@@ -214,8 +217,10 @@ def test_pipeline_is_short_and_uses_public_names(path: Path) -> None:
     assert len(text.splitlines()) <= 60
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "riskops":
-            module = __import__(node.module or "", fromlist=["__all__"])
+            module = importlib.import_module(node.module or "")
             private = [alias.name for alias in node.names if alias.name not in module.__all__]
             assert not private, f"{path.name}:{node.lineno}: {private} not in {node.module}.__all__"
         if isinstance(node, ast.Attribute):
             assert not node.attr.startswith("_"), f"{path.name}:{node.lineno}: {node.attr}"
+            if isinstance(node.value, ast.Name) and node.value.id == "riskops":
+                assert node.attr in riskops.__all__, f"{path.name}:{node.lineno}: riskops.{node.attr}"

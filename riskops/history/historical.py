@@ -14,10 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from riskops.checks import check_integer, check_levels, check_number, check_subset, check_unique, exact_level
+from riskops.checks import (
+    check_finite,
+    check_integer,
+    check_levels,
+    check_number,
+    check_subset,
+    check_unique,
+    exact_level,
+)
 from riskops.errors import InputError
 from riskops.market import returns_over
-from riskops.reductions.tail import interval_ranks, quantile_and_shortfall
+from riskops.reductions import interval_ranks, quantile_and_shortfall
 from riskops.schema import ERROR_SUFFIXES, validate, variable
 
 __all__ = ["historical_losses", "historical_value_at_risk"]
@@ -59,7 +67,7 @@ def historical_losses(prices: xr.Dataset, *, book: xr.Dataset, days: int, window
     ------
     InputError
         ``days`` or ``window`` is not a whole number that fits the prices, an asset of the book without prices, or a
-        price that is NaN (the NaN rule), infinite, zero or negative.
+        price that is NaN (the NaN rule), infinite, zero or negative; an exposure that is not finite.
 
     Examples
     --------
@@ -77,7 +85,7 @@ def historical_losses(prices: xr.Dataset, *, book: xr.Dataset, days: int, window
     check_subset("book", assets, [str(name) for name in prices["asset"].to_numpy()])
     returns = returns_over(used.sel(asset=assets), days=days)
     change = returns["simple_return"].to_numpy()
-    exposure = book["exposure"].to_numpy().astype(np.float64)
+    exposure = check_finite("book.exposure", book["exposure"].to_numpy())
     loss = np.zeros((len(exposure), len(change)))
     for a in range(len(assets)):  # one product and one sum an asset, in order: the same bits everywhere
         loss -= exposure[:, a, None] * change[None, :, a]
@@ -100,9 +108,9 @@ def historical_value_at_risk(
 
     Of the ``n`` losses of a horizon, sorted ascending, and with ``k = ceil(n level)``: ``VaR = x(k)`` and
     ``ES = x(k) + sum_{j>k} (x(j) - x(k)) / (n (1 - level))`` (Acerbi and Tasche 2002), exactly as for simulated losses.
-    The 95 % interval of VaR lies between two order statistics, its standard error is the interval's width over
-    2 * 1.96; that of ES is asymptotic, ``sqrt((sum_{j>k} (x(j) - VaR)^2 / (n (1 - level)^2) - (ES - VaR)^2) / n)``, and its
-    interval is 1.96 standard errors to either side. The losses count as independent from day to day.
+    The 95 % interval of VaR lies between two order statistics; its standard error is the interval's width over
+    2 * 1.96. That of ES is asymptotic, ``sqrt((sum_{j>k} (x(j) - VaR)^2 / (n (1 - level)^2) - (ES - VaR)^2) / n)``, and
+    its interval is 1.96 standard errors to either side. Both count the losses as independent from day to day.
 
     For a horizon of ``days`` above 1 the windows overlap and hold about ``m = n / days`` independent observations: the
     interval of VaR is that of the overlapping sample with both arms made ``sqrt(days)`` times longer, and the standard

@@ -18,15 +18,27 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from dask.base import tokenize
+from dask.layers import ArrayValuesDep
 
-from riskops.checks import exact_level
+from riskops.checks import check_levels, exact_level
+from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
-from riskops.measures.tail_risk import Z95
-from riskops.reductions import Reduction, Tail, combine_states, interval_ranks, needed_tail, order_index, reduce_paths
+from riskops.measures.tail_risk import Z95, put_figure, with_errors
+from riskops.reductions import (
+    Reduction,
+    Tail,
+    combine_states,
+    finalized,
+    interval_ranks,
+    needed_tail,
+    order_index,
+    quantile_and_shortfall,
+    reduce_paths,
+)
 from riskops.reductions.tree import TileTree
 from riskops.rng import TILE
 from riskops.scalar import expm1_f32, expm1_f64, fma
-from riskops.schema import ERROR_SUFFIXES, validate
+from riskops.schema import validate
 from riskops.simulation import PathJob
 
 __all__ = ["contributions_from", "tail_contributions"]
@@ -51,11 +63,33 @@ def _boundary_weights(levels: Sequence[float], n: int) -> Float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_contributions(sums, growth, exposure, expm1, tile, column, position, ranks, boundary):  # type: ignore[no-untyped-def]
+def _returns_f32(growth, out):  # type: ignore[no-untyped-def]
+    for a in range(growth.shape[0]):
+        for i in range(growth.shape[1]):
+            out[a, i] = expm1_f32(growth[a, i])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _returns_f64(growth, out):  # type: ignore[no-untyped-def]
+    for a in range(growth.shape[0]):
+        for i in range(growth.shape[1]):
+            out[a, i] = expm1_f64(growth[a, i])
+
+
+def _simple_returns(growth: npt.NDArray[Any]) -> Float:
+    """expm1 in the precision of the growth, then float64: what portfolio_loss takes."""
+    out = np.empty(growth.shape)
+    kernel = _returns_f32 if growth.dtype == np.float32 else _returns_f64
+    kernel(growth, out)
+    return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_contributions(sums, returns, exposure, tile, column, position, ranks, boundary):  # type: ignore[no-untyped-def]
     """Add the losses of the assets, path by path, to ``sums[tile, level, (ES, ES^2, VaR, VaR^2), asset]``."""
     for e in range(len(tile)):
         for a in range(len(exposure)):
-            loss = -exposure[a] * np.float64(expm1(growth[a, column[e]]))
+            loss = -exposure[a] * returns[a, column[e]]
             square = loss * loss
             for level in range(len(boundary)):
                 weight = np.float64(position[e] < ranks[level, 0])
@@ -67,3 +101,232 @@ def _add_contributions(sums, growth, exposure, expm1, tile, column, position, ra
                 if ranks[level, 1] <= position[e] <= ranks[level, 2]:
                     target[2, a] += loss
                     target[3, a] += square
+
+
+def _add(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    return {"sums": left["sums"] + right["sums"]}
+
+
+@dataclass(frozen=True, eq=False)
+class TailSums(Reduction):
+    """Sums of asset losses over the tail paths ``(portfolio, horizon, level, 4, asset)``, merged over the tree of tiles.
+
+    ``chunk`` takes the tail itself, as ``loss`` and ``path`` ``(portfolio, horizon, keep)`` of the base scenario, and the
+    range of paths that it is to look at.
+    """
+
+    job: PathJob
+    exposure: Float
+    levels: tuple[float, ...]
+
+    def __dask_tokenize__(self) -> object:
+        return ("TailSums", self.job.__dask_tokenize__(), self.exposure.tobytes(), self.levels)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return ("path",)
+
+    def chunk(self, block: Mapping[str, Any], *, first_path: int) -> TileTree:
+        """The sums over the tail paths in ``[first_path, first_path + block["paths"])``, which are drawn again."""
+        paths, stop = block["path"], first_path + int(block["paths"])
+        rows, _ = np.divmod(np.arange(paths.size), paths.shape[-1])
+        flat = paths.reshape(-1)
+        inside = (flat >= first_path) & (flat < stop)
+        order = np.lexsort((flat[inside], rows[inside]))
+        row, path = rows[inside][order], flat[inside][order]
+        position = (np.arange(paths.size) % paths.shape[-1])[inside][order]
+        tiles = -(-(stop - first_path) // TILE)
+        portfolios, horizons = paths.shape[:2]
+        sums = np.zeros((tiles, portfolios, horizons, len(self.levels), 4, len(self.job.spec.assets)))
+        if len(path):
+            growth, column = self._draw_again(path)
+            n = self.job.spec.paths
+            ranks, boundary = _ranks(self.levels, n), _boundary_weights(self.levels, n)
+            returns = [_simple_returns(growth[0, h]) for h in range(horizons)]
+            for r in range(portfolios * horizons):
+                p, h = divmod(r, horizons)
+                mine = row == r
+                tile = (path[mine] - first_path) // TILE
+                _add_contributions(
+                    sums[:, p, h], returns[h], self.exposure[p], tile, column[mine], position[mine], ranks, boundary
+                )
+        return TileTree.from_tiles(first_path // TILE, {"sums": sums}, _add)
+
+    def _draw_again(self, path: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
+        """Log growth of the counters that these paths share, and the column in which each path stands."""
+        counter = path // TILE * QUARTER + path % QUARTER
+        used, place = np.unique(counter, return_inverse=True)
+        padded = np.concatenate([used, np.repeat(used[-1:], -len(used) % QUARTER)]).astype(np.uint32)
+        lane = path % TILE // QUARTER
+        column = place // QUARTER * TILE + lane * QUARTER + place % QUARTER
+        return self.job.block(padded, 4 * len(padded)), column
+
+    def combine(self, states: Sequence[TileTree]) -> TileTree:
+        return TileTree.join(states, _add)
+
+    def finalize(self, state: TileTree) -> dict[str, Any]:
+        return {"sums": state.fold(_add)["sums"]}
+
+
+def tail_contributions(
+    losses: xr.Dataset, *, job: PathJob, book: xr.Dataset, level: float | Sequence[float] = (0.95, 0.99)
+) -> xr.Dataset:
+    """Euler contributions of every asset to VaR and ES under the base scenario; lazy.
+
+    Parameters
+    ----------
+    losses
+        ``loss`` ``([scenario,] portfolio, horizon, path)`` of the job's paths.
+    job
+        What the paths were made from (:func:`riskops.simulation.path_job`): tail paths are drawn again from it.
+    book
+        ``exposure`` ``(portfolio, asset)`` in money.
+    level
+        One or several confidence levels in (0, 1).
+
+    Returns
+    -------
+    Dataset
+        ``component_value_at_risk``, ``component_expected_shortfall`` ``(portfolio, horizon, level, asset)`` in money and
+        ``component_value_at_risk_scale`` ``(portfolio, horizon, level)``, with ``_standard_error``, ``_low``, ``_high``.
+
+    Raises
+    ------
+    InputError
+        A level outside (0, 1), too few paths, or a loss horizon that the job does not hold.
+
+    Notes
+    -----
+    ES: ``E[L_a | tail]`` with the weights of the exact ES, so the contributions sum to it; the error is that of the
+    influence function ``(L_a - m_a) 1{L > VaR} / (1 - level) - (C_a - m_a)``. VaR: the mean asset loss ``m_a`` over the
+    order statistics inside VaR's 95 % interval, times the reported scale, which makes them sum to VaR; the error joins the
+    mean's own and ``m_a / VaR`` times the error of VaR. A NaN loss is an error.
+
+    References
+    ----------
+    Tasche (2000), Risk contributions and performance measurement; Glasserman (2005), Measuring marginal risk contributions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from riskops.models import GeometricBrownianMotion
+    >>> from riskops.portfolio import portfolio_loss
+    >>> from riskops.schema import variable
+    >>> from riskops.simulation import SimulationSpec, path_job, paths_of
+    >>> model = GeometricBrownianMotion(("A", "B"), np.zeros(2), np.array([0.2, 0.3]), np.eye(2))
+    >>> job = path_job(SimulationSpec(model, paths=4096, seed=1), times=[1])
+    >>> exposure = variable("exposure", ("portfolio", "asset"), [[1.0, 1.0]], coords={"portfolio": ["p"], "asset": ["A", "B"]})
+    >>> book = xr.Dataset({"exposure": exposure})
+    >>> losses = portfolio_loss(paths_of(job), book=book)
+    >>> parts = tail_contributions(losses, job=job, book=book, level=0.95).compute()
+    >>> 0.03 < float(parts["component_expected_shortfall"].sum()) < 0.06
+    True
+    """
+    levels = check_levels("level", level)
+    validate(losses, "loss")
+    keep = needed_tail(levels, losses.sizes["path"])
+    return contributions_from(reduce_paths(losses, Tail(keep=keep)), losses, job=job, book=book, level=levels)
+
+
+def contributions_from(
+    result: Any, losses: xr.Dataset, *, job: PathJob, book: xr.Dataset, level: Sequence[float], key: str | None = None
+) -> xr.Dataset:
+    """The same from a tail that a (fused) reduction has already found; ``key`` is its name in the fused reduction."""
+    loss = losses["loss"]
+    horizons = [float(h) for h in loss["horizon"].values]
+    steps = job.spec.steps_of(horizons, name="horizon")
+    if not set(steps) <= set(job.steps):
+        raise InputError(f"horizon: {horizons} are not all among the times of the job")
+    assets = list(job.spec.assets)
+    exposure = np.ascontiguousarray(book["exposure"].sel(asset=assets, portfolio=loss["portfolio"].values).values)
+    base = job.select(job.scenarios[:1], steps)
+    sums = TailSums(base, exposure, tuple(level))
+    tail = da.map_blocks(
+        _base_tail,
+        result,
+        scenario="scenario" in loss.dims,
+        key=key,
+        dtype=object,
+        meta=np.empty((), object),
+        name=f"base-tail-{tokenize(result.name, key)}",
+    )
+    sizes = loss.data.chunks[-1]
+    starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
+    states = da.blockwise(
+        _chunk_sums,
+        ("chunk",),
+        tail,
+        (),
+        ArrayValuesDep((sizes,), starts),
+        ("chunk",),
+        ArrayValuesDep((sizes,), np.asarray(sizes)),
+        ("chunk",),
+        reduction=sums,
+        adjust_chunks={"chunk": 1},
+        align_arrays=False,
+        dtype=object,
+        meta=np.empty((0,), object),
+        name=f"attribute-{tokenize(tail.name, sums, sizes)}",
+    )
+    total = finalized(combine_states(states, sums, name="attribute"), sums)
+    lead, full = ("portfolio", "horizon", "level"), ("portfolio", "horizon", "level", "asset")
+    return lazy_variables(
+        da.map_blocks(_join, total, tail, dtype=object, meta=np.empty((), object), name=f"join-{tokenize(total.name)}"),
+        contribution_figures,
+        outputs={name: full for name in with_errors(MEASURES)} | {"component_value_at_risk_scale": lead},
+        coords={"portfolio": loss["portfolio"], "horizon": loss["horizon"], "level": list(level), "asset": assets},
+        sizes={"portfolio": len(exposure), "horizon": len(horizons), "level": len(level), "asset": len(assets)},
+        stage="contributions",
+        levels=tuple(level),
+    )
+
+
+def _box(value: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    boxed = np.empty(shape, object)
+    boxed[(0,) * len(shape)] = value
+    return boxed
+
+
+def _base_tail(result: npt.NDArray[Any], scenario: bool, key: str | None) -> npt.NDArray[Any]:
+    tail = result.item() if key is None else result.item()[key]
+    first = 0 if scenario else slice(None)
+    return _box({"loss": tail["loss"][first], "path": tail["path"][first], "paths": int(tail["paths"])}, ())
+
+
+def _chunk_sums(tail: npt.NDArray[Any], first_path: Any, size: Any, reduction: TailSums) -> npt.NDArray[Any]:
+    block = {"path": tail.item()["path"], "paths": int(size)}
+    return _box(reduction.chunk(block, first_path=int(first_path)), (1,))
+
+
+def _join(total: npt.NDArray[Any], tail: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return _box(total.item() | tail.item(), ())
+
+
+def contribution_figures(result: Mapping[str, Any], *, levels: Sequence[float]) -> dict[str, Float]:
+    """Contributions and their errors from the sums: plain arithmetic, no graph."""
+    sums, losses, n = result["sums"], result["loss"], int(result["paths"])
+    portfolios, horizons = losses.shape[:2]
+    shape = (portfolios, horizons, len(levels))
+    out = {name: np.empty((*shape, sums.shape[-1])) for name in with_errors(MEASURES)}
+    scales = np.empty(shape)
+    ranks = _ranks(levels, n)
+    for p, h, c in np.ndindex(*shape):
+        mass = float(1 - exact_level(levels[c]))
+        var, es = quantile_and_shortfall(losses[p, h], levels[c], n)
+        var_error = float(losses[p, h, ranks[c, 1]] - losses[p, h, ranks[c, 2]]) / (2 * Z95)
+        count = int(ranks[c, 2] - ranks[c, 1] + 1)
+        tail, tail_squares, window, window_squares = sums[p, h, c]
+        near = window / count
+        total = math.fsum(near.tolist())
+        scale = var / total if total != 0.0 else float("nan")
+        scales[p, h, c] = scale
+        spread = np.sqrt(np.maximum(window_squares / count - near * near, 0.0) / count)
+        share = near * (var_error / var) if var != 0.0 else np.full_like(near, np.nan)
+        component = near * scale
+        error = np.abs(scale) * np.sqrt(spread * spread + share * share)
+        put_figure(out, MEASURES[0], (p, h, c), component, error, component - Z95 * error, component + Z95 * error)
+        component = tail / (n * mass)
+        second = (tail_squares - 2 * near * tail + near * near * (n * mass)) / (n * mass * mass)
+        error = np.sqrt(np.maximum(second - (component - near) ** 2, 0.0) / n)
+        put_figure(out, MEASURES[1], (p, h, c), component, error, component - Z95 * error, component + Z95 * error)
+    return out | {"component_value_at_risk_scale": scales}

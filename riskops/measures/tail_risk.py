@@ -27,7 +27,8 @@ MEASURES = ("value_at_risk", "expected_shortfall")
 Float = npt.NDArray[np.float64]
 
 
-def _with_errors(names: Sequence[str]) -> list[str]:
+def with_errors(names: Sequence[str]) -> list[str]:
+    """The names of measures and of their error companions."""
     return [name + suffix for name in names for suffix in ("", *ERROR_SUFFIXES)]
 
 
@@ -67,7 +68,7 @@ def value_at_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95,
     >>> float(value_at_risk(losses, level=0.95)["value_at_risk"].compute().item())
     950.0
     """
-    return tail_risk(losses, level=level)[_with_errors(["value_at_risk"])]
+    return tail_risk(losses, level=level)[with_errors(["value_at_risk"])]
 
 
 def expected_shortfall(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.99)) -> xr.Dataset:
@@ -106,7 +107,7 @@ def expected_shortfall(losses: xr.Dataset, *, level: float | Sequence[float] = (
     >>> float(expected_shortfall(losses, level=0.95)["expected_shortfall"].compute().item())
     975.5
     """
-    return tail_risk(losses, level=level)[_with_errors(["expected_shortfall"])]
+    return tail_risk(losses, level=level)[with_errors(["expected_shortfall"])]
 
 
 def tail_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.99)) -> xr.Dataset:
@@ -155,7 +156,7 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
     stressed = "scenario" in lead
     if stressed and str(loss["scenario"].values[0]) != "base":
         raise InputError(f"scenario: {loss['scenario'].values[0]!r} stands first, 'base' must")
-    names = _with_errors([*MEASURES, *(f"{m}_change" for m in MEASURES if stressed)])
+    names = with_errors([*MEASURES, *(f"{m}_change" for m in MEASURES if stressed)])
     return lazy_variables(
         result,
         tail_figures,
@@ -178,24 +179,25 @@ def tail_figures(
     losses = tail["loss"].reshape(-1, tail["loss"].shape[-1])
     n = int(tail["paths"])
     shape = (len(losses), len(levels))
-    out = {name: np.empty(shape) for name in _with_errors(MEASURES)}
+    out = {name: np.empty(shape) for name in with_errors(MEASURES)}
     for column, level in enumerate(levels):
         low_rank, high_rank = interval_ranks(level, n)
         for row, worst in enumerate(losses):
             var, es = quantile_and_shortfall(worst, level, n)
             low, high = float(worst[n - low_rank]), float(worst[n - high_rank])
-            _put(out, "value_at_risk", (row, column), var, (high - low) / (2 * Z95), low, high)
+            put_figure(out, "value_at_risk", (row, column), var, (high - low) / (2 * Z95), low, high)
             es_error = _shortfall_error(worst, level, n, var, es)
-            _put(out, "expected_shortfall", (row, column), es, es_error, es - Z95 * es_error, es + Z95 * es_error)
+            put_figure(out, "expected_shortfall", (row, column), es, es_error, es - Z95 * es_error, es + Z95 * es_error)
     figures = {name: values.reshape(*lead, len(levels)) for name, values in out.items()}
     if stressed:
         figures |= _changes(figures, tail["loss"], tail["path"], levels, n)
     return figures
 
 
-def _put(
-    out: dict[str, Float], name: str, at: tuple[int, ...], value: float, error: float, low: float, high: float
+def put_figure(
+    out: dict[str, Float], name: str, at: tuple[int, ...], value: Any, error: Any, low: Any, high: Any
 ) -> None:
+    """Write a measure and its error companions at one place."""
     for suffix, number in zip(("", *ERROR_SUFFIXES), (value, error, low, high), strict=True):
         out[name + suffix][at] = number
 
@@ -217,8 +219,8 @@ def _changes(
     """Stressed minus base, with the error that the common draws leave."""
     scenarios, keep = losses.shape[0], losses.shape[-1]
     flat_losses, flat_paths = losses.reshape(scenarios, -1, keep), paths.reshape(scenarios, -1, keep)
-    flat = {name: figures[name].reshape(scenarios, -1, len(levels)) for name in _with_errors(MEASURES)}
-    out = {name: np.zeros(flat["value_at_risk"].shape) for name in _with_errors([f"{m}_change" for m in MEASURES])}
+    flat = {name: figures[name].reshape(scenarios, -1, len(levels)) for name in with_errors(MEASURES)}
+    out = {name: np.zeros(flat["value_at_risk"].shape) for name in with_errors([f"{m}_change" for m in MEASURES])}
     for s in range(1, scenarios):
         for row in range(flat_losses.shape[1]):
             pairs = np.intersect1d(flat_paths[0, row], flat_paths[s, row], assume_unique=True, return_indices=True)[1:]
@@ -241,5 +243,5 @@ def _changes(
                     change = flat[measure][at1] - flat[measure][at0]
                     errors = flat[measure + "_standard_error"]
                     error = math.sqrt(max(errors[at0] ** 2 + errors[at1] ** 2 - 2 * covariance, 0.0))
-                    _put(out, f"{measure}_change", at1, change, error, change - Z95 * error, change + Z95 * error)
+                    put_figure(out, f"{measure}_change", at1, change, error, change - Z95 * error, change + Z95 * error)
     return {name: values.reshape(figures["value_at_risk"].shape) for name, values in out.items()}

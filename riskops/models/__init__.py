@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from riskops.models.base import Model, Shock, State
-from riskops.models.calibration import Calibration
+from riskops.models.calibration import Calibration, calibrate
 from riskops.models.correlation import cholesky, is_positive_definite, nearest_correlation, push_towards_one
 from riskops.models.geometric_brownian import GeometricBrownianMotion
 from riskops.models.registry import (
-    calibrate,
     describe_models,
     fit_options,
     from_record,

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import xarray as xr
-from numba import njit
 
-from riskops.checks import check_finite, check_integer
 from riskops.errors import InputError
 from riskops.models.base import Model
-from riskops.scalar import fma
-from riskops.schema import validate
+from riskops.models.registry import fit_options, get_model
+from riskops.models.sample import sample_log_returns
 
-__all__ = ["Calibration", "Sample", "sample_log_returns"]
+__all__ = ["Calibration", "calibrate"]
 
 M = TypeVar("M", bound=Model, covariant=True)
 
@@ -35,92 +30,57 @@ class Calibration(Generic[M]):
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The window of log returns that a model is fitted to, with its mean and covariance a day (ddof=1)."""
-
-    assets: tuple[str, ...]
-    values: npt.NDArray[np.float64]
-    mean: npt.NDArray[np.float64]
-    covariance: npt.NDArray[np.float64]
-    start: str | None
-    end: str | None
-
-    @property
-    def observations(self) -> int:
-        return len(self.values)
-
-    def volatility(self) -> npt.NDArray[np.float64]:
-        """Standard deviation a day ``(asset,)``; an asset whose returns do not vary is an error that names it."""
-        # a constant series leaves only the rounding of its own mean, which is not a volatility
-        noise = np.abs(self.values).max(axis=0) * 1e-12
-        deviation: npt.NDArray[np.float64] = np.sqrt(np.diagonal(self.covariance))
-        for asset, value, bound in zip(self.assets, deviation, noise, strict=True):
-            if value <= bound:
-                raise InputError(f"log_return: the returns of {asset!r} do not vary over the window")
-        return deviation
-
-    def correlation(self) -> npt.NDArray[np.float64]:
-        """Sample correlation ``(asset, asset)``: exactly symmetric, with an exact unit diagonal."""
-        deviation = self.volatility()
-        matrix = self.covariance / (deviation[:, None] * deviation[None, :])
-        np.fill_diagonal(matrix, 1.0)
-        return matrix
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _covariance(deviations, out):  # type: ignore[no-untyped-def]
-    """Sum the outer products of the rows in their order; a library product would depend on CPU and threads."""
-    rows, size = deviations.shape
-    for row in range(rows):
-        for i in range(size):
-            for j in range(size):
-                out[i, j] = fma(deviations[row, i], deviations[row, j], out[i, j])
-    for i in range(size):
-        for j in range(size):
-            out[i, j] /= rows - 1
-
-
-def _date(value: object) -> str:
-    return str(value.astype("datetime64[D]")) if isinstance(value, np.datetime64) else str(value)
-
-
-def sample_log_returns(returns: xr.Dataset, *, window: int | None = None) -> Sample:
-    """Take the last ``window`` log returns (all of them by default) with their mean and covariance.
+def calibrate(
+    returns: xr.Dataset, *, kind: str, days_per_year: float = 252.0, options: Mapping[str, Any] | None = None
+) -> Calibration[Model]:
+    """Fit the model of that kind and report what it was made from.
 
     Parameters
     ----------
     returns
-        Dataset with ``log_return`` ``(observation, asset)``; NaN and infinities are errors.
-    window
-        Number of last observations to use; at least two, and not more than there are.
+        Dataset with ``log_return`` ``(observation, asset)``; NaN is an error.
+    kind
+        The model's name.
+    days_per_year
+        Observations in a year.
+    options
+        More arguments of the model's ``fit``, by name.
 
     Returns
     -------
-    The sample. Its moments have the same bits on every machine: means are exactly rounded sums, products are
-    added in the order of the observations.
+    The model, and the report for the manifest: that of the model's own ``calibrate`` where it has one.
 
     Raises
     ------
     InputError
-        When there are fewer observations than asked for, or fewer than two, or a value is not finite.
+        When the kind or an option is unknown, or the fit refuses the returns.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from riskops.schema import variable
+    >>> table = variable("log_return", ("observation", "asset"), [[0.01], [-0.01], [0.02]], coords={"asset": ["A"]})
+    >>> calibration = calibrate(xr.Dataset({"log_return": table}), kind="geometric_brownian", options={"window": 2})
+    >>> calibration.model.kind, calibration.report["observations"]
+    ('geometric_brownian', 2)
     """
-    validate(returns, "log_return")
-    table = returns["log_return"]
-    if "asset" not in table.coords:
-        raise InputError("log_return: the asset coordinate is missing")
-    assets = tuple(str(a) for a in table["asset"].values)
-    values = check_finite("log_return", table.values)
-    given = len(values)
-    used = given if window is None else check_integer("window", window, at_least=2)
-    if used > given:
-        raise InputError(f"window: {used} observations were asked for and there are {given}")
-    if used < 2:
-        raise InputError(f"log_return: {used} observations are too few; at least 2 are needed")
-    values = np.ascontiguousarray(values[given - used :])
-    mean = np.array([math.fsum(column) / used for column in values.T])
-    covariance = np.zeros((len(assets), len(assets)))
-    _covariance(values - mean, covariance)
-    dates = table["observation"].values[given - used :] if "observation" in table.coords else None
-    start, end = (None, None) if dates is None else (_date(dates[0]), _date(dates[-1]))
-    return Sample(assets, values, mean, covariance, start, end)
+    cls = get_model(kind)
+    given = dict(options or {})
+    known = fit_options(kind)
+    for name in given:
+        if name not in known:
+            raise InputError(f"model.{name}: is no option of {kind}; known are {', '.join(known) or 'none'}")
+    detailed = getattr(cls, "calibrate", None)
+    if detailed is not None:
+        calibration: Calibration[Model] = detailed(returns, days_per_year=days_per_year, **given)
+        return calibration
+    model = cls.fit(returns, days_per_year=days_per_year, **given)
+    sample = sample_log_returns(returns)
+    report = {
+        "observations": sample.observations,
+        "window_start": sample.start,
+        "window_end": sample.end,
+        "days_per_year": float(days_per_year),
+        "options": known | given,
+    }
+    return Calibration(model, report)

@@ -106,7 +106,22 @@ def cholesky(correlation: npt.ArrayLike) -> Matrix:
 
 
 def is_positive_definite(correlation: npt.ArrayLike) -> bool:
-    """Whether every pivot of a symmetric matrix ``(asset, asset)`` is above ``SMALLEST_PIVOT``; NaN is an error.
+    """Whether a correlation matrix is positive definite beyond rounding.
+
+    Parameters
+    ----------
+    correlation
+        Symmetric matrix ``(asset, asset)``; finite, or it is an error.
+
+    Returns
+    -------
+    bool
+        Whether every pivot of the elimination is above ``SMALLEST_PIVOT``.
+
+    Raises
+    ------
+    InputError
+        When the matrix is not square, symmetric and finite.
 
     Examples
     --------

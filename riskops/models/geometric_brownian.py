@@ -18,10 +18,11 @@ from numba import njit
 from riskops.checks import check_finite, check_number, check_positive, check_subset, check_unique
 from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock
-from riskops.models.calibration import Calibration, Sample, sample_log_returns
+from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation, cholesky, push_towards_one
 from riskops.models.correlation import nearest_correlation as find_nearest_correlation
 from riskops.models.registry import register
+from riskops.models.sample import Sample, sample_log_returns
 from riskops.scalar import scalar_function
 
 __all__ = ["GeometricBrownianMotion", "step"]

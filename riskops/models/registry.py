@@ -13,15 +13,11 @@ from dataclasses import fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-import xarray as xr
-
 from riskops.errors import InputError
 from riskops.models.base import Model
-from riskops.models.calibration import Calibration, sample_log_returns
 
 __all__ = [
     "ENTRY_POINT_GROUP",
-    "calibrate",
     "describe_models",
     "fit_options",
     "from_record",
@@ -64,10 +60,26 @@ def _check_declarations(cls: object) -> None:
 def register(cls: M) -> M:
     """Make a model known under its ``kind``; used as a class decorator.
 
+    Parameters
+    ----------
+    cls
+        A dataclass derived from :class:`riskops.models.Model`.
+
+    Returns
+    -------
+    type
+        The class itself.
+
     Raises
     ------
     InputError
         When the class does not keep the contract of :class:`riskops.models.Model`, or another has its kind already.
+
+    Examples
+    --------
+    >>> from riskops.models import GeometricBrownianMotion
+    >>> register(GeometricBrownianMotion).kind
+    'geometric_brownian'
     """
     _check_declarations(cls)
     other = _registered.get(cls.kind)
@@ -117,6 +129,16 @@ def _load(entry: EntryPoint) -> type[Model]:
 def get_model(kind: str) -> type[Model]:
     """The model class of that kind.
 
+    Parameters
+    ----------
+    kind
+        The model's name.
+
+    Returns
+    -------
+    type
+        The class; an entry point that offers it is loaded now.
+
     Raises
     ------
     InputError
@@ -139,6 +161,16 @@ def get_model(kind: str) -> type[Model]:
 def list_models() -> dict[str, type[Model]]:
     """All model classes by kind, in alphabetical order; every entry point is loaded.
 
+    Returns
+    -------
+    dict
+        Kind to class.
+
+    Raises
+    ------
+    InputError
+        When an entry point does not load, or two models claim one name.
+
     Examples
     --------
     >>> "geometric_brownian" in list_models()
@@ -152,6 +184,11 @@ def list_models() -> dict[str, type[Model]]:
 
 def describe_models() -> list[dict[str, str]]:
     """A row of text for every model: kind, what it is, parameters, states, shocks and options of the fit.
+
+    Returns
+    -------
+    list of dict
+        Rows with the keys ``model``, ``description``, ``parameters``, ``states``, ``shocks`` and ``options``.
 
     Examples
     --------
@@ -180,6 +217,16 @@ def _how(name: str, kind: str, per: str) -> str:
 def from_record(record: Mapping[str, Any]) -> Model:
     """Make a model again from :meth:`riskops.models.Model.record`, bit for bit, also when it went through JSON.
 
+    Parameters
+    ----------
+    record
+        A mapping with the keys ``kind``, ``assets`` and ``parameters``.
+
+    Returns
+    -------
+    Model
+        A model equal to the one recorded.
+
     Raises
     ------
     InputError
@@ -205,6 +252,16 @@ def from_record(record: Mapping[str, Any]) -> Model:
 def fit_options(kind: str) -> dict[str, Any]:
     """The options of a model's ``fit``, by name, with their defaults (``days_per_year`` apart).
 
+    Parameters
+    ----------
+    kind
+        The model's name.
+
+    Returns
+    -------
+    dict
+        Option to default, in the order of the signature.
+
     Examples
     --------
     >>> fit_options("geometric_brownian")
@@ -212,59 +269,3 @@ def fit_options(kind: str) -> dict[str, Any]:
     """
     taken = inspect.signature(get_model(kind).fit).parameters.values()
     return {p.name: p.default for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "days_per_year"}
-
-
-def calibrate(
-    returns: xr.Dataset, *, kind: str, days_per_year: float = 252.0, options: Mapping[str, Any] | None = None
-) -> Calibration[Model]:
-    """Fit the model of that kind and report what it was made from.
-
-    Parameters
-    ----------
-    returns
-        Dataset with ``log_return`` ``(observation, asset)``; NaN is an error.
-    kind
-        The model's name.
-    days_per_year
-        Observations in a year.
-    options
-        More arguments of the model's ``fit``, by name.
-
-    Returns
-    -------
-    The model, and the report for the manifest: that of the model's own ``calibrate`` where it has one.
-
-    Raises
-    ------
-    InputError
-        When the kind or an option is unknown, or the fit refuses the returns.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> from riskops.schema import variable
-    >>> table = variable("log_return", ("observation", "asset"), [[0.01], [-0.01], [0.02]], coords={"asset": ["A"]})
-    >>> calibration = calibrate(xr.Dataset({"log_return": table}), kind="geometric_brownian", options={"window": 2})
-    >>> calibration.model.kind, calibration.report["observations"]
-    ('geometric_brownian', 2)
-    """
-    cls = get_model(kind)
-    given = dict(options or {})
-    known = fit_options(kind)
-    for name in given:
-        if name not in known:
-            raise InputError(f"model.{name}: is no option of {kind}; known are {', '.join(known) or 'none'}")
-    detailed = getattr(cls, "calibrate", None)
-    if detailed is not None:
-        calibration: Calibration[Model] = detailed(returns, days_per_year=days_per_year, **given)
-        return calibration
-    model = cls.fit(returns, days_per_year=days_per_year, **given)
-    sample = sample_log_returns(returns)
-    report = {
-        "observations": sample.observations,
-        "window_start": sample.start,
-        "window_end": sample.end,
-        "days_per_year": float(days_per_year),
-        "options": known | given,
-    }
-    return Calibration(model, report)

@@ -13,7 +13,7 @@ from riskops.checks import exact_level
 from riskops.errors import InputError
 from riskops.report.view import BASE, View
 
-__all__ = ["Histogram", "fan_values", "histogram_of", "spread"]
+__all__ = ["Histogram", "fan_values", "histogram_of", "spread", "whisker_segments"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -87,3 +87,13 @@ def spread(places: _Floats, *, gap: float) -> _Floats:
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + gap)
     return np.asarray(moved - (moved - places).mean(), dtype=np.float64)
+
+
+def whisker_segments(y: _Floats, low: _Floats, high: _Floats, cap: float = 0.1) -> tuple[_Floats, ...]:
+    """Ends ``x0, y0, x1, y1`` of the strokes of intervals: a line from low to high, and a cap on each end."""
+    return (
+        np.concatenate([low, low, high]),
+        np.concatenate([y, y - cap, y - cap]),
+        np.concatenate([high, low, high]),
+        np.concatenate([y, y + cap, y + cap]),
+    )

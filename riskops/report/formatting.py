@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["DASH", "Figure", "Money", "count_text", "horizon_text", "level_text", "percent_text"]
+__all__ = ["DASH", "Figure", "Money", "count_text", "horizon_text", "level_text", "percent_text", "short_name"]
 
 #: What stands where a figure does not apply.
 DASH = "–"
@@ -44,6 +44,11 @@ class Money:
     def unit(self) -> str:
         """The unit as a table's head states it."""
         return self.currency + {1.0: "", 1e3: " thousand", 1e6: " million"}[self.divisor]
+
+    @property
+    def tick_format(self) -> str:
+        """The same decimals as a numeral format for the ticks of an axis, trailing zeros left out."""
+        return "0,0" + (f"[.]{'0' * self.decimals}" if self.decimals else "")
 
     def text(self, value: float | None, *, sign: bool = False) -> str:
         """Write an amount without its unit; ``sign`` writes the plus of a change too."""
@@ -97,3 +102,15 @@ def percent_text(share: float | None, *, digits: int = 1) -> str:
 def count_text(value: object) -> str:
     """Write a whole number with separators of thousands, anything else as it is."""
     return f"{int(value):,}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else str(value)
+
+
+def short_name(text: str, *, longest: int = 36) -> str:
+    """Leave out the middle of a long name.
+
+    Examples
+    --------
+    >>> short_name("global_financial_crisis", longest=11)
+    'globa…risis'
+    """
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"

@@ -14,8 +14,8 @@ import numpy as np
 import xarray as xr
 
 from riskops.errors import InputError
-from riskops.report.bins import fan_values, histogram_of, spread
-from riskops.report.formatting import Figure, Money, horizon_text, level_text
+from riskops.report.bins import fan_values, histogram_of, spread, whisker_segments
+from riskops.report.formatting import Figure, Money, horizon_text, level_text, short_name
 from riskops.report.view import BASE, StressRow, View
 
 __all__ = [
@@ -35,7 +35,6 @@ DIVERGING = ("#B35806", "#F1A340", "#FEE0B6", "#F7F7F7", "#C6DBEF", "#5A9BCB", "
 #: The quantiles of portfolio value that the fan chart shows, the bands from outside in.
 FAN = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BARS = 90
-_LONGEST_NAME = 36
 
 
 def loss_distribution(results: xr.Dataset, *, portfolio: str, horizon: float) -> Any:
@@ -133,7 +132,9 @@ def fan_chart(results: xr.Dataset, *, portfolio: str) -> Any:
     plot.y_range.start = min(low - margin, float(places.min()) - margin)
     plot.y_range.end = max(high + margin, float(places.max()) + margin)
     _money_ticks(plot.yaxis[0], money)
-    _note(plot, f"Quantiles are read from histogram bins at most {money.with_unit(widest)} wide.")
+    note = f"Quantiles are read from histogram bins at most {money.with_unit(widest)} wide."
+    models = _models()
+    plot.add_layout(models.Title(text=note, text_font_size="11px", text_font_style="normal", text_color=INK), "below")
     return plot
 
 
@@ -221,28 +222,14 @@ def correlation_map(results: xr.Dataset, *, horizon: float, most: int = 40) -> A
         "one": [names[i] for i in rows.ravel()],
         "other": [names[i] for i in columns.ravel()],
     }
-    mapper = models.LinearColorMapper(palette=_shades(), low=-1, high=1, nan_color="#DDDDDD")
-    cells = plot.rect(
-        x="x",
-        y="y",
-        width=1,
-        height=1,
-        source=source,
-        fill_color={"field": "value", "transform": mapper},
-        line_color="white",
-    )
+    palette = list(import_module("bokeh.palettes").interp_palette(DIVERGING, 101))
+    mapper = models.LinearColorMapper(palette=palette, low=-1, high=1, nan_color="#DDDDDD")
+    fill = {"field": "value", "transform": mapper}
+    cells = plot.rect(x="x", y="y", width=1, height=1, source=source, fill_color=fill, line_color="white")
     if n <= 20:
-        dark = np.where(np.abs(values.ravel()) > 0.75, "white", INK).tolist()
-        plot.text(
-            x="x",
-            y="y",
-            text="text",
-            source=source | {"colour": dark},
-            text_color="colour",
-            text_align="center",
-            text_baseline="middle",
-            text_font_size="10px",
-        )
+        source["colour"] = np.where(np.abs(values.ravel()) > 0.75, "white", INK).tolist()
+        middle = {"text_align": "center", "text_baseline": "middle", "text_font_size": "10px"}
+        plot.text(x="x", y="y", text="text", source=source, text_color="colour", **middle)
     plot.add_tools(
         models.HoverTool(renderers=[cells], tooltips=[("", "@one, @other"), ("correlation", "@value{0.0000}")])
     )
@@ -349,13 +336,6 @@ def _stressed(results: xr.Dataset, portfolio: str, horizon: float, level: float)
     return view.money(portfolio), rows
 
 
-def _shades(count: int = 101) -> list[str]:
-    """Blend the diverging colours into a palette of ``count``."""
-    from bokeh.palettes import interp_palette
-
-    return list(interp_palette(DIVERGING, count))
-
-
 # -- what the plots share ---------------------------------------------------------------------------------------------
 
 
@@ -364,11 +344,9 @@ def _models() -> Any:
     return import_module("bokeh.models")
 
 
-def _plain(text: str, *, longest: int = _LONGEST_NAME) -> Any:
-    """A name as plain text (Bokeh takes ``$$...$$`` for TeX otherwise), its middle left out when it is long."""
-    models = _models()
-    half = (longest - 1) // 2
-    return models.PlainText(text=text if len(text) <= longest else f"{text[:half]}…{text[-half:]}")
+def _plain(text: str) -> Any:
+    """A name as plain text: of a bare string Bokeh takes ``$$...$$`` for TeX."""
+    return _models().PlainText(text=short_name(text))
 
 
 def _figure(title: str, x_label: str, y_label: str, *, height: int) -> Any:
@@ -403,7 +381,7 @@ def _label(plot: Any, x: float, y: float, text: str, colour: str, *, x_offset: i
         models.Label(
             x=x,
             y=y,
-            text=_plain(text, longest=80),
+            text=models.PlainText(text=text),
             x_offset=x_offset,
             text_color=colour,
             text_baseline="middle",
@@ -414,16 +392,9 @@ def _label(plot: Any, x: float, y: float, text: str, colour: str, *, x_offset: i
     )
 
 
-def _note(plot: Any, text: str) -> None:
-    models = _models()
-    plot.add_layout(models.Title(text=text, text_font_size="11px", text_font_style="normal", text_color=INK), "below")
-
-
 def _money_ticks(axis: Any, money: Money) -> None:
     models = _models()
-    axis.formatter = models.NumeralTickFormatter(
-        format="0,0" + (f"[.]{'0' * money.decimals}" if money.decimals else "")
-    )
+    axis.formatter = models.NumeralTickFormatter(format=money.tick_format)
     axis.ticker = models.BasicTicker(desired_num_ticks=6)
 
 
@@ -445,23 +416,14 @@ def _bars(
     plot.hbar(y=y, left=0, right=right, height=height, fill_color=colour, line_color=None, legend_label=label)
 
 
-def _whiskers(plot: Any, y: np.ndarray, figures: Sequence[Figure], money: Money, *, cap: float = 0.1) -> None:
+def _whiskers(plot: Any, y: np.ndarray, figures: Sequence[Figure], money: Money) -> None:
     ends = [
         (place, figure.low / money.divisor, figure.high / money.divisor)
         for place, figure in zip(y, figures, strict=True)
         if figure.low is not None and figure.high is not None
     ]
     if ends:
-        at, low, high = np.array(ends).T
-        down, up = at - cap, at + cap  # a segment between the ends, and a cap on each
-        plot.segment(
-            x0=np.concatenate([low, low, high]),
-            x1=np.concatenate([high, low, high]),
-            y0=np.concatenate([at, down, down]),
-            y1=np.concatenate([at, up, up]),
-            line_color=INK,
-            line_width=1.5,
-        )
+        plot.segment(*whisker_segments(*np.array(ends).T), line_color=INK, line_width=1.5)
 
 
 def _line(plot: Any, x: float, dash: str) -> None:

@@ -16,7 +16,14 @@ import numpy.typing as npt
 from numba import njit
 
 from riskops.errors import InputError
-from riskops.rng.draws import normal_f32, normal_f64, uniform_f32, uniform_f64
+from riskops.rng.draws import (
+    normal_log_f32,
+    normal_log_f64,
+    normal_of_log_f32,
+    normal_of_log_f64,
+    uniform_f32,
+    uniform_f64,
+)
 from riskops.rng.philox import philox
 from riskops.scalar import add_u32
 
@@ -75,7 +82,9 @@ def _normals_f32(out, counters, key_0, key_1, step, stream, first_factor):  # ty
             _tile_words(words, counters[tile : tile + _QUARTER], factor, step, stream, key_0, key_1)
             run = out[row, start : start + TILE]
             for i in range(run.shape[0]):
-                run[i] = normal_f32(words[i])
+                run[i] = normal_log_f32(words[i])
+            for i in range(run.shape[0]):
+                run[i] = normal_of_log_f32(run[i], words[i])
 
 
 @_kernel
@@ -104,7 +113,9 @@ def _normals_f64(out, counters, key_0, key_1, step, stream, first_factor):  # ty
             _tile_words(low, own, factor, step, add_u32(stream, _LOW_WORDS), key_0, key_1)
             run = out[row, start : start + TILE]
             for i in range(run.shape[0]):
-                run[i] = normal_f64(high[i], low[i])
+                run[i] = normal_log_f64(high[i], low[i])
+            for i in range(run.shape[0]):
+                run[i] = normal_of_log_f64(run[i], high[i])
 
 
 @_kernel

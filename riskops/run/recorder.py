@@ -19,7 +19,7 @@ import numpy.typing as npt
 import xarray as xr
 from dask.base import tokenize
 
-from riskops.reductions import Reduction
+from riskops.reductions.tree import TileTree
 from riskops.run.directory import CHECKPOINTS, RunDirectory
 from riskops.simulation.store import (
     create_store,
@@ -61,14 +61,13 @@ class Recorder:
                 digests.append(digest_paths(part))
             else:
                 part = array.data if not any(whole) else array.data.blocks[(..., slice(first, last))]
-                digests.append(write_paths(array.copy(data=part) if part is array.data else _like(array, part), store,
-                                           first_path=start))
+                digests.append(write_paths(_like(array, part), store, first_path=start))
             parts.append(part)
         self.digests[name] = da.concatenate(digests, axis=0) if len(digests) > 1 else digests[0]
         return ds.assign({name: (array.dims, da.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0], array.attrs)})
 
-    def checkpoint(self, states: da.Array, reduction: Reduction, name: str) -> da.Array:
-        """Write the state of each chunk beside the run while it is made, and read those that are there."""
+    def checkpoint(self, states: da.Array, name: str) -> da.Array:
+        """Write the state of each chunk, a tree of tiles, beside the run while it is made; read those that are there."""
         folder = self._run.home / CHECKPOINTS
         folder.mkdir(exist_ok=True)
         files = [folder / f"{name}-{index:06d}.npz" for index in range(states.shape[0])]
@@ -85,7 +84,6 @@ class Recorder:
                     function,
                     *inputs,
                     files=names,
-                    reduction=reduction,
                     chunks=((1,) * len(names),),
                     dtype=object,
                     meta=np.empty((0,), object),
@@ -125,22 +123,31 @@ def _arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
         return {name: archive[name] for name in archive.files}
 
 
+def _flat(tree: TileTree) -> dict[str, npt.NDArray[Any]]:
+    return {"level": tree.level, "index": tree.index} | {f"value {k}": v for k, v in tree.values.items()}
+
+
+def _tree(arrays: Mapping[str, npt.NDArray[Any]]) -> TileTree:
+    values = {k.removeprefix("value "): v for k, v in arrays.items() if k.startswith("value ")}
+    return TileTree(arrays["level"], arrays["index"], values)
+
+
 def _save_state(
-    block: npt.NDArray[Any], files: Sequence[str], reduction: Reduction, block_info: Mapping[Any, Any] | None = None
+    block: npt.NDArray[Any], files: Sequence[str], block_info: Mapping[Any, Any] | None = None
 ) -> npt.NDArray[Any]:
     assert block_info is not None  # map_blocks gives it to every real block
     file = Path(files[block_info[None]["chunk-location"][0]])
     draft = file.with_suffix(".tmp")
     with draft.open("wb") as target:
-        np.savez(target, **reduction.to_arrays(block.item()))
+        np.savez(target, **_flat(block.item()))
     os.replace(draft, file)
     return block
 
 
 def _load_state(
-    files: Sequence[str], reduction: Reduction, block_info: Mapping[Any, Any] | None = None
+    files: Sequence[str], block_info: Mapping[Any, Any] | None = None
 ) -> npt.NDArray[Any]:
     assert block_info is not None  # map_blocks gives it to every real block
     out = np.empty(1, object)
-    out[0] = reduction.from_arrays(_arrays(Path(files[block_info[None]["chunk-location"][0]])))
+    out[0] = _tree(_arrays(Path(files[block_info[None]["chunk-location"][0]])))
     return out

@@ -19,8 +19,17 @@ from riskops.measures import (
     tail_risk_from,
 )
 from riskops.portfolio import portfolio_loss
-from riskops.reductions import CoMoments, Histogram, Moments, Tail, chunk_states, combine_states, fuse, reduce_paths
-from riskops.reductions import finalized
+from riskops.reductions import (
+    CoMoments,
+    Histogram,
+    Moments,
+    Tail,
+    chunk_states,
+    combine_states,
+    finalized,
+    fuse,
+    reduce_paths,
+)
 from riskops.run.job import RiskJob
 from riskops.run.recorder import Recorder
 from riskops.scenarios import stress_losses
@@ -69,7 +78,7 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     growth = base_growth(paths)
     states = chunk_states(growth, CoMoments(), name="reduce-returns")
     if recorder is not None:
-        states = recorder.checkpoint(states, CoMoments(), "returns")
+        states = recorder.checkpoint(states, "returns")
     dependence = finalized(combine_states(states, CoMoments()), CoMoments())
 
     measures = xr.merge(

@@ -25,6 +25,11 @@ _PACKAGED = {"market": "crises of 1990 to 2022 replayed, model shocks, price sho
 def list_libraries() -> dict[str, str]:
     """The libraries that come with riskops, each with a line about it.
 
+    Returns
+    -------
+    dict
+        Name to description; a name is a ``source`` of :func:`load_library`.
+
     Examples
     --------
     >>> list(list_libraries())
@@ -94,6 +99,8 @@ def _scenario(entry: Any, where: str) -> Scenario:
     for key in entry:
         if key not in _KEYS:
             raise InputError(f"{where}.{key}: is unknown; known are {', '.join(_KEYS)}")
+    if entry["name"] == BASE.name:
+        raise InputError(f"{where}.name: 'base' is kept for the scenario that changes nothing, part of every run")
     given = dict(entry)
     if "replay" in given:
         given["replay"] = _window(given["replay"], f"{where}.replay")
@@ -103,8 +110,8 @@ def _scenario(entry: Any, where: str) -> Scenario:
         text = str(error)
         inside = text.removeprefix(f"scenario {entry['name']}: ")
         raise InputError(f"{where}.{inside}" if inside != text else f"{where}: {text}") from None
-    if scenario.name == BASE.name or scenario.is_base:
-        raise InputError(f"{where}: {scenario.name} changes nothing; the base is added to every run by itself")
+    if scenario.is_base:
+        raise InputError(f"{where}: {scenario.name} changes nothing")
     return scenario
 
 

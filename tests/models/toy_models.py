@@ -17,7 +17,7 @@ from numba import njit
 
 from riskops.models import Model, Shock, State, cholesky
 from riskops.models.base import Array
-from riskops.models.calibration import sample_log_returns
+from riskops.models.sample import sample_log_returns
 
 __all__ = ["RowBootstrap", "TwoRegimes", "Uniform", "example_models"]
 

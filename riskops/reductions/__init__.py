@@ -1,0 +1,39 @@
+"""Reductions over paths: frozen values that say what a chunk gives, how chunks merge and what comes out.
+
+Results do not depend on how the paths were cut into chunks, nor on the order of merging, to the last bit.
+"""
+
+from riskops.reductions.comoments import CoMoments
+from riskops.reductions.histogram import Histogram, histogram_quantile
+from riskops.reductions.moments import Moments
+from riskops.reductions.order import interval_ranks, needed_paths, needed_tail, order_index, quantile_and_shortfall
+from riskops.reductions.reduction import (
+    Reduction,
+    chunk_states,
+    combine_states,
+    finalized,
+    fuse,
+    reduce_paths,
+)
+from riskops.reductions.tail import Tail
+from riskops.reductions.tree import TileTree
+
+__all__ = [
+    "CoMoments",
+    "Histogram",
+    "Moments",
+    "Reduction",
+    "Tail",
+    "TileTree",
+    "chunk_states",
+    "combine_states",
+    "finalized",
+    "fuse",
+    "histogram_quantile",
+    "interval_ranks",
+    "needed_paths",
+    "needed_tail",
+    "order_index",
+    "quantile_and_shortfall",
+    "reduce_paths",
+]

@@ -1,0 +1,177 @@
+"""Histograms whose edges are the same for every sample, so that counts merge exactly.
+
+The edges are the numbers whose mantissa has six bits (sign, exponent and six bits of the mantissa, the top 18 bits of a
+double), so that no bin is wider than 1/64 of its distance from zero, and neither range nor width is chosen in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from riskops.checks import exact_level
+from riskops.errors import InputError
+from riskops.reductions.reduction import Array, Reduction, first_tile_of, rows_of
+from riskops.scalar import bits_of_f64
+
+__all__ = ["Histogram", "HistogramState", "histogram_quantile"]
+
+Float = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
+
+KEY_BITS = 18
+KEYS = 1 << KEY_BITS
+_SHIFT = np.uint64(64 - KEY_BITS)
+_SIGN = np.uint64(1 << 63)
+_EXPONENT = np.uint64(0x7FF << 52)
+_FIRST_POSITIVE = KEYS // 2
+
+
+@dataclass(frozen=True, eq=False)
+class HistogramState:
+    """The bins that hold a path, ascending by ``row * 2^18 + key``, and how many; rows flatten the leading dims."""
+
+    codes: Whole
+    counts: Whole
+    lead: tuple[int, ...]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _count(losses, counts, keys):  # type: ignore[no-untyped-def]
+    """Count a row by key into ``counts`` (zero before) and list the keys met; (how many, the first bad place or -1)."""
+    met = 0
+    for i in range(len(losses)):
+        # Zero has one sign after the sum. A negative number's bits are negated, so that keys ascend with the number and
+        # its bin is closed below and open above as well.
+        bits = bits_of_f64(np.float64(losses[i]) + 0.0)
+        if (bits & _EXPONENT) == _EXPONENT:
+            return met, i
+        key = np.int64(((~bits + np.uint64(1)) if bits & _SIGN else (bits | _SIGN)) >> _SHIFT)
+        before = counts[key]
+        counts[key] = before + 1
+        if before == 0:
+            keys[met] = key
+            met += 1
+    return met, -1
+
+
+def _edges(keys: Whole) -> Float:
+    """The lower edge of each bin; that of the next bin is its upper edge."""
+    magnitude = np.where(keys >= _FIRST_POSITIVE, keys - _FIRST_POSITIVE, _FIRST_POSITIVE - keys)
+    numbers = (magnitude.astype(np.uint64) << _SHIFT).view(np.float64)
+    return np.where(keys >= _FIRST_POSITIVE, numbers, -numbers)
+
+
+def _sum_equal(codes: Whole, counts: Whole) -> tuple[Whole, Whole]:
+    """Sort by code and add the counts of equal codes; integers, so any order gives the same."""
+    order = np.argsort(codes, kind="stable")
+    codes, counts = codes[order], counts[order]
+    first = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    return codes[first], np.add.reduceat(counts, first)
+
+
+@dataclass(frozen=True)
+class Histogram(Reduction):
+    """How many paths of every row lie in each bin ``[low, high)`` of the fixed edges.
+
+    Parameters
+    ----------
+    variable
+        The variable to read, ``(..., path)``.
+
+    Notes
+    -----
+    ``finalize`` gives ``bin_low`` and ``bin_high`` ``(bin,)``, the bins in which any row has a path, ascending, and
+    ``counts`` ``(..., bin)`` int64. -0.0 counts as 0.0. NaN or infinity is an error that names its row and path.
+    """
+
+    variable: str = "loss"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.variable,)
+
+    def chunk(self, block: Mapping[str, Array], *, first_path: int) -> HistogramState:
+        first_tile_of(first_path)
+        array = block[self.variable]
+        data, lead = rows_of(array), array.shape[:-1]
+        scratch, met = np.zeros(KEYS, dtype=np.int64), np.empty(min(KEYS, data.shape[-1]), dtype=np.int64)
+        codes, counts = [], []
+        for row, losses in enumerate(data):
+            number, bad = _count(losses, scratch, met)
+            if bad >= 0:
+                where = tuple(int(i) for i in np.unravel_index(row, lead))
+                found = f"{self.variable}: path {first_path + bad} of row {where} is {float(losses[bad])!r}"
+                raise InputError(f"{found}, not a finite number")
+            keys = np.sort(met[:number])
+            codes.append(keys + (row << KEY_BITS))
+            counts.append(scratch[keys])
+            scratch[keys] = 0
+        return HistogramState(np.concatenate(codes), np.concatenate(counts), lead)
+
+    def combine(self, states: Sequence[HistogramState]) -> HistogramState:
+        codes = np.concatenate([state.codes for state in states])
+        counts = np.concatenate([state.counts for state in states])
+        return HistogramState(*_sum_equal(codes, counts), states[0].lead)
+
+    def finalize(self, state: HistogramState) -> dict[str, Any]:
+        keys, column = np.unique(state.codes & (KEYS - 1), return_inverse=True)
+        counts = np.zeros((int(np.prod(state.lead, dtype=np.int64)), len(keys)), dtype=np.int64)
+        counts[state.codes >> KEY_BITS, column] = state.counts
+        return {
+            "bin_low": _edges(keys),
+            "bin_high": _edges(keys + 1),
+            "counts": counts.reshape(*state.lead, len(keys)),
+        }
+
+
+def histogram_quantile(
+    counts: Whole, bin_low: Float, bin_high: Float, probabilities: Sequence[float]
+) -> tuple[Float, Float]:
+    """The edges of the bin that holds each quantile, so of the ``ceil(n p)``-th smallest number (the first for p = 0).
+
+    Parameters
+    ----------
+    counts
+        Counts ``(..., bin)``.
+    bin_low, bin_high
+        Edges ``(bin,)``, ascending.
+    probabilities
+        Probabilities in [0, 1], each the decimal that it prints as.
+
+    Returns
+    -------
+    tuple
+        Lower and upper edges ``(..., probability)``.
+
+    Raises
+    ------
+    InputError
+        A probability outside [0, 1], or a row without counts.
+
+    Examples
+    --------
+    >>> low, high = histogram_quantile(np.array([1, 2, 1]), np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]), [0.5])
+    >>> float(low[0]), float(high[0])
+    (1.0, 2.0)
+    """
+    below = np.cumsum(counts, axis=-1)
+    rows = below.reshape(-1, below.shape[-1])
+    at = np.empty((len(rows), len(probabilities)), dtype=np.int64)
+    for column, probability in enumerate(probabilities):
+        if not 0.0 <= probability <= 1.0:
+            raise InputError(f"probabilities: {probability!r} is not in [0, 1]")
+        share = exact_level(probability)
+        for row, cumulated in enumerate(rows):
+            total = int(cumulated[-1])
+            if total == 0:
+                raise InputError("counts: a row without counts has no quantile")
+            rank = max(-(-total * share.numerator // share.denominator), 1)
+            at[row, column] = np.searchsorted(cumulated, rank, side="left")
+    at = at.reshape(*counts.shape[:-1], len(probabilities))
+    return bin_low[at], bin_high[at]

@@ -1,0 +1,137 @@
+"""Order statistics: which loss is VaR, what ES is, and which ranks bound VaR with 95 % confidence (contract C4).
+
+Levels are the decimals that they print as, and ranks come from integer arithmetic: in floating point 0.07 * 100 is
+above 7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from riskops.checks import check_integer, check_level, check_levels, exact_level
+from riskops.errors import InputError
+
+__all__ = ["interval_ranks", "needed_paths", "needed_tail", "order_index", "quantile_and_shortfall"]
+
+#: What the 95 % interval leaves out on either side.
+SIDE = 0.025
+
+
+def order_index(level: float, n: int) -> int:
+    """The rank of VaR among n losses, counted from 1 for the smallest: ``ceil(n level)``.
+
+    Examples
+    --------
+    >>> order_index(0.07, 100)
+    7
+    """
+    check_integer("n", n, at_least=1)
+    part = n * exact_level(check_level("level", level))
+    return -(-part.numerator // part.denominator)
+
+
+def quantile_and_shortfall(tail: npt.NDArray[np.float64], level: float, n: int) -> tuple[float, float]:
+    """VaR and ES of n losses from the largest of them.
+
+    Parameters
+    ----------
+    tail
+        The largest losses, descending, at least ``n - order_index(level, n) + 1`` of them.
+    level
+        Confidence level in (0, 1).
+    n
+        How many losses there are.
+
+    Returns
+    -------
+    tuple
+        ``VaR = x(k)`` with ``k = ceil(n level)`` and ``ES = x(k) + sum_{j>k} (x(j) - x(k)) / (n (1 - level))``, the
+        exact average of the quantile function beyond ``level``, never below VaR. Unit of the losses.
+
+    Raises
+    ------
+    InputError
+        The tail is too short.
+
+    References
+    ----------
+    Acerbi and Tasche (2002), On the coherence of expected shortfall.
+
+    Examples
+    --------
+    >>> quantile_and_shortfall(np.array([10.0, 8.0, 5.0]), 0.75, 10)
+    (5.0, 8.2)
+    """
+    beyond = n - order_index(level, n)
+    if len(tail) <= beyond:
+        raise InputError(f"tail: {len(tail)} losses are not the {beyond + 1} that level {level!r} of {n} paths needs")
+    quantile = float(tail[beyond])
+    excess = math.fsum((tail[:beyond] - quantile).tolist())
+    return quantile, quantile + excess / float(n * (1 - exact_level(level)))
+
+
+@lru_cache(maxsize=256)
+def _ranks(level: float, n: int) -> tuple[int, int]:
+    from scipy.stats import binom  # slow to import, and needed only once figures are made
+
+    return max(int(binom.ppf(SIDE, n, level)), 1), int(binom.ppf(1.0 - SIDE, n, level)) + 1
+
+
+def interval_ranks(level: float, n: int) -> tuple[int, int]:
+    """The ranks, from 1 for the smallest loss, between which the quantile lies with at least 95 % probability.
+
+    The number of losses below the quantile is binomial(n, level) whatever their distribution, so the ranks are its
+    2.5 % quantile (at least 1) and its 97.5 % quantile plus one (David and Nagaraja 2003, Order Statistics, 7.1).
+
+    Raises
+    ------
+    InputError
+        The upper rank is beyond n; the text says how many paths the level needs.
+
+    Examples
+    --------
+    >>> interval_ranks(0.95, 1000)
+    (936, 964)
+    """
+    check_integer("n", n, at_least=1)
+    low, high = _ranks(check_level("level", level), n)
+    if high > n:
+        raise InputError(
+            f"level: {level!r} needs at least {needed_paths(level)} paths for its 95 % interval, and there are {n}"
+        )
+    return low, high
+
+
+def needed_tail(levels: float | Sequence[float], n: int) -> int:
+    """How many of the largest of n losses give VaR, ES and VaR's 95 % interval at all these levels.
+
+    Examples
+    --------
+    >>> needed_tail((0.95, 0.99), 1000)
+    65
+    """
+    keep = 0
+    for level in check_levels("level", levels):
+        low, _ = interval_ranks(level, n)
+        keep = max(keep, n - min(low, order_index(level, n)) + 1)
+    return keep
+
+
+def needed_paths(level: float) -> int:
+    """The smallest number of paths for which the 95 % interval exists and one path lies beyond the level on average.
+
+    Examples
+    --------
+    >>> needed_paths(0.99)
+    368
+    """
+    a = exact_level(check_level("level", level))
+    least = max(-(-a.denominator // (a.denominator - a.numerator)), int(math.log(SIDE) / math.log(level)) - 1, 1)
+    while _ranks(level, least)[1] > least:
+        least += 1
+    return least
