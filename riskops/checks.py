@@ -31,9 +31,10 @@ def check_integer(name: str, value: object, *, at_least: int, below: int | None 
     bound = f"an integer >= {at_least}" + (f" and < {below}" if below is not None else "")
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise InputError(f"{name}: {value!r} is not {bound}")
-    if value < at_least or (below is not None and value >= below):
+    number = int(value)
+    if number < at_least or (below is not None and number >= below):
         raise InputError(f"{name}: {value!r} is not {bound}")
-    return int(value)
+    return number
 
 
 def check_number(name: str, value: object) -> float:
@@ -67,7 +68,7 @@ def check_level(name: str, value: object) -> float:
 
 def check_levels(name: str, values: float | Sequence[float]) -> tuple[float, ...]:
     """Return one or several confidence levels, each inside (0, 1), ascending and unique."""
-    given = (values,) if isinstance(values, numbers.Real) else tuple(values)
+    given = tuple(values) if isinstance(values, Iterable) else (values,)
     if not given:
         raise InputError(f"{name}: at least one confidence level is needed")
     levels = tuple(check_level(name, value) for value in given)

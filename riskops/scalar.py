@@ -23,7 +23,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import config, njit
+from numba import config, njit, types
 from numba.extending import intrinsic
 
 __all__ = [
@@ -108,10 +108,18 @@ def _type_fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 fma: Any = exact_fma if config.DISABLE_JIT else intrinsic(_type_fma)
 
 
-@scalar_function
-def sqrt(x):  # type: ignore[no-untyped-def]
-    """The square root, correctly rounded on every device."""
-    return np.sqrt(x)
+def _emit_sqrt(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """LLVM's ``llvm.sqrt``, correctly rounded on every target; ``np.sqrt`` in device code is a ufunc, which CUDA lacks."""
+    square_root = builder.module.declare_intrinsic("llvm.sqrt", [arguments[0].type])
+    return builder.call(square_root, arguments)
+
+
+def _type_sqrt(typing_context: Any, x: Any) -> Any:
+    """In the precision of ``x``; an integer is an error at compile time."""
+    return (x(x), _emit_sqrt) if isinstance(x, types.Float) else None
+
+
+sqrt: Any = np.sqrt if config.DISABLE_JIT else intrinsic(_type_sqrt)
 
 
 # ------------------------------------------------------------------------------------------- words and bits
@@ -292,7 +300,7 @@ def quantile_log_f32(p):  # type: ignore[no-untyped-def]
 @scalar_function
 def quantile_of_log_f32(l):  # type: ignore[no-untyped-def]  # noqa: E741
     """The second half: Phi^-1(p) <= 0 from l = log2(2p)."""
-    s = np.sqrt(_ONE - l)
+    s = sqrt(_ONE - l)
     numerator = fma(fma(fma(_P3, s, _P2), s, _P1), s, _P0)
     denominator = fma(fma(s + _Q2, s, _Q1), s, _Q0)
     return (l * numerator) / denominator
@@ -441,7 +449,7 @@ def quantile_log_f64(p):  # type: ignore[no-untyped-def]
 @scalar_function
 def quantile_of_log_f64(l):  # type: ignore[no-untyped-def]  # noqa: E741
     """The second half: g(p) = -Phi^-1(p) >= 0 from l = -log(2p)."""
-    s = np.sqrt(fma(l, _LOG2E_F64, _ONE_F64))
+    s = sqrt(fma(l, _LOG2E_F64, _ONE_F64))
     n = fma(fma(fma(fma(_N8, s, _N7), s, _N6), s, _N5), s, _N4)
     n = fma(fma(fma(fma(n, s, _N3), s, _N2), s, _N1), s, _N0)
     d = fma(fma(fma(fma(s + _M7, s, _M6), s, _M5), s, _M4), s, _M3)

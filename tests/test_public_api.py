@@ -48,6 +48,9 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 FUNCTIONS = dict(_functions())
 functions = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 
+#: The names of ``riskops`` itself are the user's: they are documented in full. Those of its parts have a docstring.
+NAMED = {name: function for name, function in FUNCTIONS.items() if name.count(".") == 1}
+
 
 def test_every_public_name_exists() -> None:
     missing = [name for name in riskops.__all__ if not hasattr(riskops, name)]
@@ -101,9 +104,15 @@ def test_dataset_first_and_the_rest_by_keyword(function: Callable[..., Any]) -> 
 
 
 @functions
+def test_docstring_begins_with_a_sentence(function: Callable[..., Any]) -> None:
+    first = (inspect.getdoc(function) or "").split("\n\n")[0]
+    assert len(first) > 10
+    assert "." in first
+
+
+@pytest.mark.parametrize("function", NAMED.values(), ids=NAMED.keys())
 def test_docstring_has_its_sections(function: Callable[..., Any]) -> None:
     doc = inspect.getdoc(function) or ""
-    assert doc.split("\n")[0].endswith((".", ":")) or "\n\n" in doc, "begins with one sentence"
     signature = inspect.signature(function)
     needed = []
     if signature.parameters:

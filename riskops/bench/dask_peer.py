@@ -7,14 +7,14 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from riskops.bench.numpy_peer import Single, _bit_generator
+from riskops.bench.numpy_peer import Single, bit_generator
 
 __all__ = ["growth", "tail"]
 
 
 def growth(paths: int, steps: int, *, drift: float, deviation: float, seed: int, chunk: int, kind: str) -> da.Array:
     """Log growth ``(path,)`` after all steps; steps come first, so that their sum runs over contiguous paths."""
-    rng = da.random.default_rng(_bit_generator(kind, seed))
+    rng = da.random.default_rng(bit_generator(kind, seed=seed))
     normals = rng.standard_normal((steps, paths), chunks=(steps, chunk), dtype=np.float32)
     return normals.sum(axis=0) * np.float32(deviation) + np.float32(drift * steps)
 
@@ -23,7 +23,7 @@ def tail(
     paths: int, *, drift: Single, mixing: Single, exposure: Single, beyond: int, seed: int, chunk: int, kind: str
 ) -> Any:
     """The largest one-day losses of a portfolio, descending, by the exact ``topk`` (``percentile`` would be approximate)."""
-    rng = da.random.default_rng(_bit_generator(kind, seed))
+    rng = da.random.default_rng(bit_generator(kind, seed=seed))
     normals = rng.standard_normal((len(drift), paths), chunks=(len(drift), chunk), dtype=np.float32)
     change = da.exp(mixing @ normals + drift[:, None]) - np.float32(1.0)
     return da.topk(-exposure @ change, beyond + 1)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK", "generator", "growth", "quantile_and_mean_beyond", "quickest", "scenario_losses"]
+__all__ = ["BLOCK", "bit_generator", "generator", "growth", "quantile_and_mean_beyond", "quickest", "scenario_losses"]
 
 #: Paths in a block of one row.
 BLOCK = 16_384
@@ -35,9 +35,14 @@ def quickest(dtype: str = "float32") -> str:
     return min(best, key=lambda kind: best[kind])
 
 
+def bit_generator(kind: str, *, seed: int) -> np.random.BitGenerator:
+    """One of NumPy's quick bit generators by its name."""
+    return _KINDS[kind](seed)
+
+
 def generator(kind: str, *, seed: int) -> np.random.Generator:
     """A NumPy generator by the name of its bit generator."""
-    return np.random.Generator(_KINDS[kind](seed))
+    return np.random.Generator(bit_generator(kind, seed=seed))
 
 
 def growth(

@@ -25,12 +25,12 @@ from riskops.checks import (
 )
 from riskops.errors import InputError
 from riskops.market import returns_over
-from riskops.reductions import interval_ranks, quantile_and_shortfall
+from riskops.reductions import interval_ranks, order_index, quantile_and_shortfall
 from riskops.schema import ERROR_SUFFIXES, validate, variable
 
 __all__ = ["historical_losses", "historical_value_at_risk"]
 
-_NORMAL_975 = 1.96  # half the width of a 95 % interval in standard errors (contract C3)
+Z95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
 class _Estimate(NamedTuple):
@@ -221,12 +221,12 @@ def _tail(descending: npt.NDArray[np.float64], level: float, days: int) -> tuple
     high = quantile + stretch * (float(descending[n - high_rank]) - quantile)
     error = stretch * _shortfall_error(descending, level, quantile, shortfall)
     return (
-        _Estimate(quantile, (high - low) / (2.0 * _NORMAL_975), low, high),
-        _Estimate(shortfall, error, shortfall - _NORMAL_975 * error, shortfall + _NORMAL_975 * error),
+        _Estimate(quantile, (high - low) / (2.0 * Z95), low, high),
+        _Estimate(shortfall, error, shortfall - Z95 * error, shortfall + Z95 * error),
     )
 
 
 def _shortfall_error(descending: npt.NDArray[np.float64], level: float, quantile: float, shortfall: float) -> float:
-    n, beyond = len(descending), float(1 - exact_level(level))
-    squares = math.fsum((x - quantile) ** 2 for x in descending[: int(n * beyond) + 1].tolist() if x > quantile)
-    return math.sqrt(max(0.0, squares / (n * beyond**2) - (shortfall - quantile) ** 2) / n)
+    n, mass = len(descending), float(1 - exact_level(level))
+    squares = math.fsum(((descending[: n - order_index(level, n)] - quantile) ** 2).tolist())
+    return math.sqrt(max(squares / (n * mass * mass) - (shortfall - quantile) ** 2, 0.0) / n)

@@ -1,8 +1,8 @@
 """Euler contributions of the assets to VaR and ES: a second pass that draws again only the paths that lie in a tail.
 
 A draw is a pure function of its path number (contract C1), so once the tails are known their paths are made again from
-the counters they share, four paths a counter, and nothing but sums over them is kept. The sums are plain float64 in path
-order inside a tile and merge over the aligned tree of tiles, so they do not depend on the chunks (contract C2).
+the counters they share, four paths a counter, and nothing but sums over them is kept. The sums are plain float64 in
+path order inside a tile and merge over the aligned tree of tiles, so they do not depend on the chunks (contract C2).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ Float = npt.NDArray[np.float64]
 
 
 def _ranks(levels: Sequence[float], n: int) -> npt.NDArray[np.int64]:
-    """For each level the positions in the descending tail: beyond VaR, and the first and last of VaR's 95 % interval."""
+    """For each level the positions in the descending tail: beyond VaR, and the first and last of VaR's 95 %
+    interval."""
     rows = []
     for level in levels:
         low, high = interval_ranks(level, n)
@@ -85,7 +86,9 @@ def _simple_returns(growth: npt.NDArray[Any]) -> Float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_contributions(sums, returns, exposure, tile, column, position, ranks, boundary):  # type: ignore[no-untyped-def]
+def _add_contributions(  # type: ignore[no-untyped-def]
+    sums, returns, exposure, tile, column, position, ranks, boundary
+):
     """Add the losses of the assets, path by path, to ``sums[tile, level, (ES, ES^2, VaR, VaR^2), asset]``."""
     for e in range(len(tile)):
         for a in range(len(exposure)):
@@ -109,10 +112,11 @@ def _add(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class TailSums(Reduction):
-    """Sums of asset losses over the tail paths ``(portfolio, horizon, level, 4, asset)``, merged over the tree of tiles.
+    """Sums of asset losses over the tail paths ``(portfolio, horizon, level, 4, asset)``, merged over the tree of
+    tiles.
 
-    ``chunk`` takes the tail itself, as ``loss`` and ``path`` ``(portfolio, horizon, keep)`` of the base scenario, and the
-    range of paths that it is to look at.
+    ``chunk`` takes the tail itself, as ``loss`` and ``path`` ``(portfolio, horizon, keep)`` of the base scenario,
+    and the range of paths that it is to look at.
     """
 
     job: PathJob
@@ -187,8 +191,9 @@ def tail_contributions(
     Returns
     -------
     Dataset
-        ``component_value_at_risk``, ``component_expected_shortfall`` ``(portfolio, horizon, level, asset)`` in money and
-        ``component_value_at_risk_scale`` ``(portfolio, horizon, level)``, with ``_standard_error``, ``_low``, ``_high``.
+        ``component_value_at_risk``, ``component_expected_shortfall`` ``(portfolio, horizon, level, asset)`` in money
+        and ``component_value_at_risk_scale`` ``(portfolio, horizon, level)``, with ``_standard_error``, ``_low``,
+        ``_high``.
 
     Raises
     ------
@@ -199,12 +204,13 @@ def tail_contributions(
     -----
     ES: ``E[L_a | tail]`` with the weights of the exact ES, so the contributions sum to it; the error is that of the
     influence function ``(L_a - m_a) 1{L > VaR} / (1 - level) - (C_a - m_a)``. VaR: the mean asset loss ``m_a`` over the
-    order statistics inside VaR's 95 % interval, times the reported scale, which makes them sum to VaR; the error joins the
-    mean's own and ``m_a / VaR`` times the error of VaR. A NaN loss is an error.
+    order statistics inside VaR's 95 % interval, times the reported scale, which makes them sum to VaR; the error
+    joins the mean's own and ``m_a / VaR`` times the error of VaR. A NaN loss is an error.
 
     References
     ----------
-    Tasche (2000), Risk contributions and performance measurement; Glasserman (2005), Measuring marginal risk contributions.
+    Tasche (2000), Risk contributions and performance measurement; Glasserman (2005), Measuring marginal risk
+    contributions.
 
     Examples
     --------
@@ -215,8 +221,8 @@ def tail_contributions(
     >>> from riskops.simulation import SimulationSpec, path_job, paths_of
     >>> model = GeometricBrownianMotion(("A", "B"), np.zeros(2), np.array([0.2, 0.3]), np.eye(2))
     >>> job = path_job(SimulationSpec(model, paths=4096, seed=1), times=[1])
-    >>> exposure = variable("exposure", ("portfolio", "asset"), [[1.0, 1.0]], coords={"portfolio": ["p"], "asset": ["A", "B"]})
-    >>> book = xr.Dataset({"exposure": exposure})
+    >>> names = {"portfolio": ["p"], "asset": ["A", "B"]}
+    >>> book = xr.Dataset({"exposure": variable("exposure", ("portfolio", "asset"), [[1.0, 1.0]], coords=names)})
     >>> losses = portfolio_loss(paths_of(job), book=book)
     >>> parts = tail_contributions(losses, job=job, book=book, level=0.95).compute()
     >>> 0.03 < float(parts["component_expected_shortfall"].sum()) < 0.06
@@ -273,7 +279,7 @@ def contributions_from(
     return lazy_variables(
         da.map_blocks(_join, total, tail, dtype=object, meta=np.empty((), object), name=f"join-{tokenize(total.name)}"),
         contribution_figures,
-        outputs={name: full for name in with_errors(MEASURES)} | {"component_value_at_risk_scale": lead},
+        outputs=dict.fromkeys(with_errors(MEASURES), full) | {"component_value_at_risk_scale": lead},
         coords={"portfolio": loss["portfolio"], "horizon": loss["horizon"], "level": list(level), "asset": assets},
         sizes={"portfolio": len(exposure), "horizon": len(horizons), "level": len(level), "asset": len(assets)},
         stage="contributions",
@@ -312,7 +318,7 @@ def contribution_figures(result: Mapping[str, Any], *, levels: Sequence[float]) 
     ranks = _ranks(levels, n)
     for p, h, c in np.ndindex(*shape):
         mass = float(1 - exact_level(levels[c]))
-        var, es = quantile_and_shortfall(losses[p, h], levels[c], n)
+        var, _ = quantile_and_shortfall(losses[p, h], levels[c], n)
         var_error = float(losses[p, h, ranks[c, 1]] - losses[p, h, ranks[c, 2]]) / (2 * Z95)
         count = int(ranks[c, 2] - ranks[c, 1] + 1)
         tail, tail_squares, window, window_squares = sums[p, h, c]

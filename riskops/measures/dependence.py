@@ -56,8 +56,8 @@ def return_dependence(paths: xr.Dataset, *, horizons: Sequence[float] | None = N
 
     Notes
     -----
-    Errors are batch-means errors over tiles of 1024 paths, free of an assumption on the distribution; with fewer than two
-    whole tiles they are NaN. At time 0 returns have no variance and correlations are NaN.
+    Errors are batch-means errors over tiles of 1024 paths, free of an assumption on the distribution; with fewer
+    than two whole tiles they are NaN. At time 0 returns have no variance and correlations are NaN.
 
     Examples
     --------
@@ -80,7 +80,9 @@ def dependence_from(result: Any, growth: xr.Dataset) -> xr.Dataset:
     return lazy_variables(
         result,
         dependence_figures,
-        outputs={name + suffix: ("horizon", "asset", "other_asset") for name in NAMES for suffix in ("", *ERROR_SUFFIXES)},
+        outputs={
+            name + suffix: ("horizon", "asset", "other_asset") for name in NAMES for suffix in ("", *ERROR_SUFFIXES)
+        },
         coords={"horizon": array["time"].values, "asset": assets, "other_asset": assets},
         sizes={"horizon": array.sizes["time"], "asset": len(assets), "other_asset": len(assets)},
         stage="dependence",

@@ -47,8 +47,8 @@ def loss_moments(losses: xr.Dataset) -> xr.Dataset:
 
     Notes
     -----
-    Errors of the mean are sd / sqrt(n); the others are batch-means errors over tiles of 1024 paths and NaN with fewer than
-    two whole tiles. A row without variance has no skewness: NaN. A NaN loss gives NaN moments.
+    Errors of the mean are sd / sqrt(n); the others are batch-means errors over tiles of 1024 paths and NaN with
+    fewer than two whole tiles. A row without variance has no skewness: NaN. A NaN loss gives NaN moments.
 
     Examples
     --------
@@ -110,8 +110,8 @@ def loss_histogram(losses: xr.Dataset) -> Delayed:
 
     Notes
     -----
-    An edge is a float64 whose mantissa has six bits, so a bin is at most 1/64 of its distance from zero wide, and the same
-    edges serve every sample: histograms of different runs can be added. Only bins that hold a path are listed.
+    An edge is a float64 whose mantissa has six bits, so a bin is at most 1/64 of its distance from zero wide, and
+    the same edges serve every sample: histograms of different runs can be added. Only bins that hold a path are listed.
 
     Examples
     --------

@@ -58,7 +58,13 @@ def lazy_variables(
     """
     token = tokenize(result.name, function, options)
     figures = da.map_blocks(
-        _finish, result, function=function, options=options, dtype=object, meta=np.empty((), object), name=f"{stage}-{token}"
+        _finish,
+        result,
+        function=function,
+        options=options,
+        dtype=object,
+        meta=np.empty((), object),
+        name=f"{stage}-{token}",
     )
     arrays = {}
     for name, dims in outputs.items():

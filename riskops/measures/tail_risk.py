@@ -54,12 +54,14 @@ def value_at_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95,
 
     Notes
     -----
-    With n losses ascending, ``VaR = x(k)``, ``k = ceil(n level)`` in integers. The 95 % interval is the distribution-free
-    one between two order statistics (binomial ranks); the standard error is its width over 2 * 1.96. NaN is an error.
+    With n losses ascending, ``VaR = x(k)``, ``k = ceil(n level)`` in integers. The 95 % interval is the
+    distribution-free one between two order statistics (binomial ranks); the standard error is its width over 2 *
+    1.96. NaN is an error.
 
     References
     ----------
-    McNeil, Frey and Embrechts (2015), Quantitative Risk Management, 2.3; David and Nagaraja (2003), Order Statistics, 7.1.
+    McNeil, Frey and Embrechts (2015), Quantitative Risk Management, 2.3; David and Nagaraja (2003), Order
+    Statistics, 7.1.
 
     Examples
     --------
@@ -93,8 +95,8 @@ def expected_shortfall(losses: xr.Dataset, *, level: float | Sequence[float] = (
 
     Notes
     -----
-    ``ES = x(k) + sum_{j>k} (x(j) - x(k)) / (n (1 - level))``, never below VaR. The standard error is that of its influence
-    function ``(L - VaR)^+ / (1 - level) - (ES - VaR)``. NaN is an error.
+    ``ES = x(k) + sum_{j>k} (x(j) - x(k)) / (n (1 - level))``, never below VaR. The standard error is that of its
+    influence function ``(L - VaR)^+ / (1 - level) - (ES - VaR)``. NaN is an error.
 
     References
     ----------
@@ -160,7 +162,7 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
     return lazy_variables(
         result,
         tail_figures,
-        outputs={name: (*lead, "level") for name in names},
+        outputs=dict.fromkeys(names, (*lead, "level")),
         coords={**{d: loss[d] for d in lead if d in loss.coords}, "level": list(level)},
         sizes={**{d: loss.sizes[d] for d in lead}, "level": len(level)},
         stage="tail-risk",

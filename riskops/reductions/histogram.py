@@ -48,7 +48,7 @@ def _count(losses, counts, keys):  # type: ignore[no-untyped-def]
     for i in range(len(losses)):
         # Zero has one sign after the sum. A negative number's bits are negated, so that keys ascend with the number and
         # its bin is closed below and open above as well.
-        bits = bits_of_f64(np.float64(losses[i]) + 0.0)
+        bits = np.uint64(bits_of_f64(np.float64(losses[i]) + 0.0))
         if (bits & _EXPONENT) == _EXPONENT:
             return met, i
         key = np.int64(((~bits + np.uint64(1)) if bits & _SIGN else (bits | _SIGN)) >> _SHIFT)

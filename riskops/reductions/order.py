@@ -79,19 +79,19 @@ def quantile_and_shortfall(tail: npt.NDArray[np.float64], level: float, n: int) 
 def _ranks(level: float, n: int) -> tuple[int, int]:
     from scipy.stats import binom  # slow to import, and needed only once figures are made
 
-    return max(int(binom.ppf(SIDE, n, level)), 1), int(binom.ppf(1.0 - SIDE, n, level)) + 1
+    return int(binom.ppf(SIDE, n, level)), int(binom.ppf(1.0 - SIDE, n, level)) + 1
 
 
 def interval_ranks(level: float, n: int) -> tuple[int, int]:
     """The ranks, from 1 for the smallest loss, between which the quantile lies with at least 95 % probability.
 
     The number of losses below the quantile is binomial(n, level) whatever their distribution, so the ranks are its
-    2.5 % quantile (at least 1) and its 97.5 % quantile plus one (David and Nagaraja 2003, Order Statistics, 7.1).
+    2.5 % quantile and its 97.5 % quantile plus one (David and Nagaraja 2003, Order Statistics, 7.1).
 
     Raises
     ------
     InputError
-        The upper rank is beyond n; the text says how many paths the level needs.
+        A rank is below 1 or beyond n; the text says how many paths the level needs.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def interval_ranks(level: float, n: int) -> tuple[int, int]:
     """
     check_integer("n", n, at_least=1)
     low, high = _ranks(check_level("level", level), n)
-    if high > n:
+    if low < 1 or high > n:
         raise InputError(
             f"level: {level!r} needs at least {needed_paths(level)} paths for its 95 % interval, and there are {n}"
         )
@@ -131,7 +131,8 @@ def needed_paths(level: float) -> int:
     368
     """
     a = exact_level(check_level("level", level))
-    least = max(-(-a.denominator // (a.denominator - a.numerator)), int(math.log(SIDE) / math.log(level)) - 1, 1)
-    while _ranks(level, least)[1] > least:
+    rarest = math.log(max(level, 1.0 - level))  # n paths all lie on the likelier side with probability exp(n rarest)
+    least = max(-(-a.denominator // (a.denominator - a.numerator)), int(math.log(SIDE) / rarest) - 1, 1)
+    while not 1 <= _ranks(level, least)[0] <= _ranks(level, least)[1] <= least:
         least += 1
     return least

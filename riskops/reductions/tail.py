@@ -31,7 +31,7 @@ class TailState:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _collect(losses, cut, out, at):  # type: ignore[no-untyped-def]
-    """Put the losses above ``cut``, and of those equal to it the first ones, into ``out``, and their places into ``at``.
+    """Put the losses above ``cut``, and of those equal to it the first, into ``out``, and their places into ``at``.
 
     Both have one place to spare: every loss is written, and the place moves on only behind one that stays.
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -85,7 +83,7 @@ def _records(results: xr.Dataset, name: str) -> Iterable[dict[str, Any]]:
     if np.isinf(values).any():
         where = tuple(int(i) for i in np.argwhere(np.isinf(values))[0])
         labels = ", ".join(f"{dim} {_labels(results, dim)[i]!r}" for dim, i in zip(dims, where, strict=True))
-        raise InputError(f"{name}: {values[where]!r} for {labels or 'the only entry'} is not finite")
+        raise InputError(f"{name}: {float(values[where])!r} for {labels or 'the only entry'} is not finite")
     unit = results.attrs.get("currency", spec.unit) if spec.unit == schema.MONEY else spec.unit
     keep = _kept(results, name, dims, values)
     columns: dict[str, Sequence[Any]] = {
@@ -157,17 +155,16 @@ def figures_csv(figures: Iterable[Mapping[str, Any]]) -> str:
     >>> print(figures_csv([{"portfolio": "=growth", "measure": "mean_loss", "value": 0.1}]).splitlines()[1])
     '=growth,,,mean_loss,,,,0.1,,,,,,
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_field(record.get(column)) for column in COLUMNS] for record in figures)
-    return text.getvalue()
+    lines = [",".join(COLUMNS)]
+    lines += [",".join([_field(record.get(column)) for column in COLUMNS]) for record in figures]
+    return "\n".join(lines) + "\n"
 
 
 def _field(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, float):
+    if not isinstance(value, str):
         return repr(value)
-    text = str(value)
-    return "'" + text if isinstance(value, str) and text.startswith(_FORMULA_STARTS) else text
+    text = "'" + value if value.startswith(_FORMULA_STARTS) else value
+    # The csv module leaves a lone carriage return unquoted, which its reader then takes for the end of a line.
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text

@@ -35,10 +35,11 @@ class Money:
     @classmethod
     def fit(cls, currency: str, *, scale: float) -> Money:
         """Choose the unit for amounts up to ``scale``: about six digits, in thousands or millions when large."""
-        divisor = 1.0 if scale < 3e7 else 1e3 if scale < 1e11 else 1e6
+        divisor = 1.0 if scale < 1e7 else 1e3 if scale < 1e10 else 1e6
         scaled = scale / divisor
         decimals = min(max(5 - math.floor(math.log10(scaled)), 0), 12) if scaled > 0.0 else 2
-        return cls(currency, divisor, 2 if decimals == 1 else decimals)
+        # One decimal looks unlike money, and three like thousands where the comma is a decimal point.
+        return cls(currency, divisor, decimals + 1 if decimals in (1, 3) else decimals)
 
     @property
     def unit(self) -> str:

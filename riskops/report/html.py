@@ -50,6 +50,14 @@ def write_html(
     ------
     InputError
         When a needed measure is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from riskops.report.example import example_results
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_html(example_results(), f"{folder}/report.html", configuration="", lineage={}).name
+    'report.html'
     """
     view = View(results)
     drawn = _plots(view)

@@ -57,6 +57,12 @@ def loss_distribution(results: xr.Dataset, *, portfolio: str, horizon: float) ->
     ------
     InputError
         When the results lack the histogram, the portfolio or the horizon.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> loss_distribution(example_results(), portfolio="growth", horizon=1.0)
+    figure(...)
     """
     view = View(results)
     money = view.money(portfolio)
@@ -112,6 +118,12 @@ def fan_chart(results: xr.Dataset, *, portfolio: str) -> Any:
     ------
     InputError
         When the results lack the histogram or the portfolio.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> fan_chart(example_results(), portfolio="growth")
+    figure(...)
     """
     view = View(results)
     money = view.money(portfolio)
@@ -157,6 +169,12 @@ def contribution_bars(results: xr.Dataset, *, portfolio: str, horizon: float, le
     ------
     InputError
         When the results hold no contributions for this portfolio.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> contribution_bars(example_results(), portfolio="growth", horizon=1.0, level=0.95)
+    figure(...)
     """
     view = View(results)
     money = view.money(portfolio)
@@ -207,6 +225,12 @@ def correlation_map(results: xr.Dataset, *, horizon: float, most: int = 40) -> A
     ------
     InputError
         When the results lack the measure or the horizon.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> correlation_map(example_results(), horizon=1.0)
+    figure(...)
     """
     models = _models()
     view = View(results)
@@ -263,6 +287,12 @@ def stress_bars(results: xr.Dataset, *, portfolio: str, horizon: float, level: f
     ------
     InputError
         When the results hold no scenario beside the base.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> stress_bars(example_results(), portfolio="growth", horizon=1.0, level=0.95)
+    figure(...)
     """
     money, rows = _stressed(results, portfolio, horizon, level)
     title = f"VaR and ES at {level_text(level)} over {horizon_text(horizon)}"
@@ -300,6 +330,12 @@ def stress_changes(results: xr.Dataset, *, portfolio: str, horizon: float, level
     ------
     InputError
         When the results hold no scenario beside the base.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> stress_changes(example_results(), portfolio="growth", horizon=1.0, level=0.95)
+    figure(...)
     """
     money, rows = _stressed(results, portfolio, horizon, level)
     title = f"Change of VaR and ES at {level_text(level)} over {horizon_text(horizon)}"
@@ -442,18 +478,7 @@ def _finish_bars(plot: Any, money: Money) -> None:
 
 
 def embed(plots: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Turn plots into scripts and an HTML element for each.
-
-    Parameters
-    ----------
-    plots
-        Bokeh figures by name.
-
-    Returns
-    -------
-    tuple of str and dict
-        The ``<script>`` elements, and the ``<div>`` of each plot by its name.
-    """
+    """Turn plots into script elements, and a ``<div>`` for each by its name."""
     from bokeh.embed import components
 
     # One document a plot: in a common one Bokeh walks all plots anew for each that is added.
@@ -466,15 +491,10 @@ def embed(plots: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def library() -> str:
-    """Return the core of BokehJS as script elements for a page that must open without a network.
+    """The core of BokehJS as script elements for a page that must open without a network.
 
     The library can load TeX, map and icon services, which no plot here uses; their addresses are blanked so that the
     page names nothing to load.
-
-    Returns
-    -------
-    str
-        ``<script>`` elements.
     """
     from bokeh.resources import Resources
 

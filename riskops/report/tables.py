@@ -33,6 +33,11 @@ def terminal(file: TextIO | None = None) -> Console:
     -------
     rich.console.Console
         Its ``print`` takes what the functions of this module return.
+
+    Examples
+    --------
+    >>> terminal(io.StringIO()).width
+    100
     """
     console = Console(file=file, highlight=False)
     return console if console.is_terminal else Console(file=file, highlight=False, width=WIDTH, no_color=True)
@@ -79,6 +84,12 @@ def summary_table(results: xr.Dataset) -> Group:
     ------
     InputError
         When a needed measure is missing.
+
+    Examples
+    --------
+    >>> from riskops.report.example import example_results
+    >>> "10.00 ± 0.50" in as_text(summary_table(example_results()))
+    True
     """
     view = View(results)
     parts: list[RenderableType] = [_facts(view)]
@@ -109,13 +120,13 @@ def _head(view: View, portfolio: str) -> Text:
 
 
 def _table(title: str, *columns: str, names: int = 1) -> Table:
-    """An open table whose first ``names`` columns hold names and the others numbers, which are never cut."""
+    """An open table whose first ``names`` columns hold names; too wide a number breaks at its ±, and none is cut."""
     table = Table(title=Text(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, column in enumerate(columns):
         if i < names:
-            table.add_column(column, overflow="fold", no_wrap=names > 1, min_width=4)
+            table.add_column(column, overflow="fold", no_wrap=names > 1)
         else:
-            table.add_column(column, justify="right", no_wrap=True)
+            table.add_column(column, justify="right", overflow="fold")
     return table
 
 
@@ -172,11 +183,10 @@ def compare_table(differences: Sequence[Mapping[str, Any]], *, most: int = 40) -
 
     Examples
     --------
-    >>> print(as_text(compare_table([{"measure": "mean_loss", "level": None, "left": 1.5, "right": 1.25}])))
-     measure    left  right
-    ─────────────────────────
+    >>> print(as_text(compare_table([{"measure": "mean_loss", "level": None, "left": 1.5, "right": 1.25}])).strip())
+    measure    left  right
+     ───────────────────────
      mean_loss   1.5   1.25
-    <BLANKLINE>
     """
     filled = {key: None for record in differences for key, value in record.items() if value is not None}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -82,7 +82,9 @@ def _verify_array(run: RunDirectory, stored: xr.Dataset, name: str, expected: st
         return [f"results.zarr/{name}: is missing"]
     try:
         variable = stored.variables[name]
-        found = checksum(stored_digests(run.store, name)) if "path" in variable.dims else array_checksum(variable.values)
+        found = (
+            checksum(stored_digests(run.store, name)) if "path" in variable.dims else array_checksum(variable.values)
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         return [f"results.zarr/{name}: {problem}"]
     return [] if found == expected else [f"results.zarr/{name}: checksum does not match"]
@@ -138,7 +140,9 @@ def _refit(prices: xr.Dataset, manifest: Mapping[str, Any]) -> str:
     again = calibrate(log_returns(prices), kind=kind, days_per_year=recorded["days_per_year"], options=options)
     if again.model.record() == recorded["model"]:
         return "fitting the recorded prices again gives the recorded parameters"
-    return "fitting the recorded prices again gives other parameters (in the last bits, or by another version of the fit)"
+    return (
+        "fitting the recorded prices again gives other parameters (in the last bits, or by another version of the fit)"
+    )
 
 
 def _differences(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> list[dict[str, Any]]:

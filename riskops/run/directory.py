@@ -74,11 +74,14 @@ class RunDirectory:
         return self.home / STORE
 
     def create(self) -> RunDirectory:
-        """Make the partial directory; one that exists, finished or not, is an error, and so is a place that can't be."""
+        """Make the partial directory; one that exists, finished or not, is an error, and so is a place that can't
+        be."""
         if self.path.exists():
             raise StoreError(f"--out: {self.path} exists; choose another directory")
         if (self.partial / MANIFEST).exists():
-            raise StoreError(f"--out: {self.partial} holds an interrupted run; resume it: riskops runs resume {self.path}")
+            raise StoreError(
+                f"--out: {self.partial} holds an interrupted run; resume it: riskops runs resume {self.path}"
+            )
         if self.partial.exists():
             if {path.name for path in self.partial.iterdir()} - {STORE}:
                 raise StoreError(f"--out: {self.partial} is in the way and is no run; move it")

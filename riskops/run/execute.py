@@ -36,7 +36,9 @@ def plan_job(job: RiskJob, *, cluster: Cluster, place: Path) -> Plan:
     """Plan a job for a cluster; refuse, in one line, what will not fit into its memory or on the disk of ``place``."""
     home = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     local = cluster.client is None  # the threads of this process share one memory
-    workers, memory = (1, cluster.memory_per_worker * cluster.workers) if local else (cluster.workers, cluster.memory_per_worker)
+    workers, memory = (
+        (1, cluster.memory_per_worker * cluster.workers) if local else (cluster.workers, cluster.memory_per_worker)
+    )
     projected = plan(
         job.spec, work=job.workload, memory=memory, threads=max(1, cluster.threads // workers), workers=workers
     )
@@ -87,9 +89,7 @@ def execute(
     projected = plan_job(job, cluster=cluster, place=out.parent)
     job = replace(job, spec=replace(job.spec, chunk_paths=projected.chunk_paths))
     run = RunDirectory(out)
-    manifest = first_manifest(
-        job, configuration=configuration, projected=projected, html=html, root=str(out.parent)
-    )
+    manifest = first_manifest(job, configuration=configuration, projected=projected, html=html, root=str(out.parent))
     with _disk_errors(run):
         run.create()
         create_store(run.store / PRICES)
@@ -134,7 +134,9 @@ def recorded_job(run: RunDirectory) -> RiskJob:
     prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
     job = RiskJob.from_record(what, prices=prices, cutting=manifest["how"])
     if job.fingerprint() != manifest["spec_hash"]:
-        raise StoreError(f"{run.path}: the manifest's spec does not have the hash {manifest['spec_hash'][:12]} it claims")
+        raise StoreError(
+            f"{run.path}: the manifest's spec does not have the hash {manifest['spec_hash'][:12]} it claims"
+        )
     return job
 
 
@@ -217,7 +219,8 @@ def compute_results(
 
 
 def results_text(job: RiskJob, records: list[dict[str, Any]]) -> str:
-    """``results.json``: the figures and what they depend on; no timing, cutting or id, so equal specs give equal bytes."""
+    """``results.json``: the figures and what they depend on; no timing, cutting or id, so equal specs give equal
+    bytes."""
     head = {"format": 1, "riskops": riskops.__version__, **job.attrs()}
     lines = [canonical(name) + ": " + canonical(value) for name, value in head.items()]
     body = ",\n".join("  " + canonical(record) for record in records)

@@ -183,9 +183,7 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
     [1000000.0]
     """
     market, model, simulation = config.market, config.model, config.simulation
-    prices = load_prices(
-        market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps
-    )
+    prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
     portfolios = load_portfolios(config.portfolios)
     calibration = calibrate(
         log_returns(prices), kind=model.kind, days_per_year=simulation.days_per_year, options=model.options()

@@ -1,4 +1,5 @@
-"""A run in the making, as the graph sees it: arrays are kept chunk by chunk, and what is already there is not made again.
+"""A run in the making, as the graph sees it: arrays are kept chunk by chunk, and what is already there is not made
+again.
 
 ``keep`` returns the same array with every chunk that is stored whole read from the store instead, so that Dask never
 visits the work behind it; ``checkpoint`` does the same for the states of a reduction whose input is not stored.
@@ -43,16 +44,16 @@ class Recorder:
 
     def keep(self, ds: xr.Dataset, name: str) -> xr.Dataset:
         """Store an array over paths and return the dataset with the chunks that are already there read back."""
-        array = ds[name]
-        store = self._run.store
+        array, data, store = ds[name], ds[name].data, self._run.store
+        sizes = data.chunks[-1]
         if (store / name / "zarr.json").exists():
             whole = stored_chunks(store, name)
         else:
             create_store(store)
-            reserve(store, array, chunk_paths=array.chunks[-1][0])
-            whole = [False] * len(array.chunks[-1])
+            reserve(store, array, chunk_paths=sizes[0])
+            whole = [False] * len(sizes)
         self.found[name] = sum(whole)
-        bounds = np.cumsum((0, *array.chunks[-1])).tolist()
+        bounds = np.cumsum([0, *sizes]).tolist()
         parts, digests = [], []
         for there, first, last in _stretches(whole):
             start, stop = bounds[first], bounds[last]
@@ -60,14 +61,16 @@ class Recorder:
                 part = read_paths(store, array, start, stop)
                 digests.append(digest_paths(part))
             else:
-                part = array.data if not any(whole) else array.data.blocks[(..., slice(first, last))]
+                part = data if not any(whole) else data.blocks[(..., slice(first, last))]
                 digests.append(write_paths(_like(array, part), store, first_path=start))
             parts.append(part)
         self.digests[name] = da.concatenate(digests, axis=0) if len(digests) > 1 else digests[0]
-        return ds.assign({name: (array.dims, da.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0], array.attrs)})
+        kept = da.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+        return ds.assign({name: (array.dims, kept, array.attrs)})
 
     def checkpoint(self, states: da.Array, name: str) -> da.Array:
-        """Write the state of each chunk, a tree of tiles, beside the run while it is made; read those that are there."""
+        """Write the state of each chunk, a tree of tiles, beside the run while it is made; read those that are
+        there."""
         folder = self._run.home / CHECKPOINTS
         folder.mkdir(exist_ok=True)
         files = [folder / f"{name}-{index:06d}.npz" for index in range(states.shape[0])]
@@ -139,14 +142,12 @@ def _save_state(
     file = Path(files[block_info[None]["chunk-location"][0]])
     draft = file.with_suffix(".tmp")
     with draft.open("wb") as target:
-        np.savez(target, **_flat(block.item()))
+        np.savez(target, allow_pickle=False, **_flat(block.item()))
     os.replace(draft, file)
     return block
 
 
-def _load_state(
-    files: Sequence[str], block_info: Mapping[Any, Any] | None = None
-) -> npt.NDArray[Any]:
+def _load_state(files: Sequence[str], block_info: Mapping[Any, Any] | None = None) -> npt.NDArray[Any]:
     assert block_info is not None  # map_blocks gives it to every real block
     out = np.empty(1, object)
     out[0] = _tree(_arrays(Path(files[block_info[None]["chunk-location"][0]])))

@@ -40,7 +40,8 @@ __all__ = ["LazyResults", "market_risk", "results_of"]
 
 @dataclass(frozen=True)
 class LazyResults:
-    """What one call of ``compute`` has to make: the measures, the fused summary of the losses, and the stored digests."""
+    """What one call of ``compute`` has to make: the measures, the fused summary of the losses, and the stored
+    digests."""
 
     measures: xr.Dataset
     summary: da.Array

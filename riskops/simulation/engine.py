@@ -29,7 +29,8 @@ from riskops.simulation.spec import SimulationSpec
 
 __all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
 
-#: Numbers of one state that a stretch of paths may hold: 256 KB in single precision, half of a common second-level cache.
+#: Numbers of one state that a stretch of paths may hold: 256 KB in single precision, half of a common second-level
+#: cache.
 STRETCH_NUMBERS = 65_536
 
 
@@ -92,9 +93,7 @@ class PathJob:
         self, out: Array, counters: Array, tables: Sequence[Mapping[str, Array]], offsets: Array, dtype: np.dtype
     ) -> None:
         n, assets = out.shape[-1], out.shape[-2]
-        states = [
-            _start(model, shift, n, dtype) for model, shift in zip(self.models, self.start_shift, strict=True)
-        ]
+        states = [_start(model, shift, n, dtype) for model, shift in zip(self.models, self.start_shift, strict=True)]
         # one set of buffers serves all models in turn: each is advanced before the next is mixed
         buffers = ShockBuffers(self.models[0].shocks, n=n, assets=assets, dtype=dtype)
         kept = 0

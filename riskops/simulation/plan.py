@@ -65,7 +65,9 @@ class Plan:
     def check(self, *, memory: int, free_disk: int | None = None) -> Plan:
         """Return the plan when it fits; otherwise one line that names the setting to change."""
         if self.peak_memory > memory:
-            setting = "simulation.chunk_paths" if self.chunk_bytes > self.tail_bytes else "simulation.paths or risk.levels"
+            setting = (
+                "simulation.chunk_paths" if self.chunk_bytes > self.tail_bytes else "simulation.paths or risk.levels"
+            )
             raise PlanError(
                 f"{setting}: a worker would need {_size(self.peak_memory)} and has {_size(memory)}; "
                 f"lower {setting}, or raise cluster.memory_limit"
@@ -154,7 +156,8 @@ def plan(
     held = min(size, spec.paths)
     growth, loss = held * _growth_bytes(spec, work), held * 8 * work.rows
     state = min(held, work.tail_paths) * 16 * work.rows
-    # States wait to be merged eight at a time; none is larger than the whole tail, and together they are no more than all.
+    # States wait to be merged eight at a time; none is larger than the whole tail, and together they are no more
+    # than all.
     tail = min(min(chunks, 2 * SPLIT_EVERY) * state, 2 * SPLIT_EVERY * work.tail_paths * 16 * work.rows)
     tail += 2 * work.tail_paths * 16 * work.rows
     stages = 1 + (work.portfolios > 0) * 3 + work.store_losses + work.store_paths + work.attribution * 2

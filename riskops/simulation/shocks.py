@@ -73,7 +73,8 @@ def _gather_rows(out, words, table):  # type: ignore[no-untyped-def]
 
 
 class ShockBuffers:
-    """The arrays that the draws and mixed shocks of a stretch of paths are written to, made once and used every step."""
+    """The arrays that the draws and mixed shocks of a stretch of paths are written to, made once and used every
+    step."""
 
     def __init__(self, shocks: Sequence[Shock], *, n: int, assets: int, dtype: np.dtype) -> None:
         self._shocks = shocks

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +31,8 @@ class SimulationSpec:
     paths
         Number of paths, below 2^34.
     steps, step_days
-        Number of steps and the length of one in trading days; the time axis is ``0, step_days, ..., steps * step_days``.
+        Number of steps and the length of one in trading days; the time axis is ``0, step_days, ..., steps *
+        step_days``.
     seed
         64-bit seed: the Philox key.
     dtype
@@ -101,7 +103,7 @@ class SimulationSpec:
         if times is None:
             return tuple(range(self.steps + 1))
         steps = tuple(self.step_of(float(time), name=name) for time in times)
-        if not steps or any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
+        if not steps or any(b <= a for a, b in pairwise(steps)):
             raise InputError(f"{name}: {list(times)} is not ascending and unique")
         return steps
 

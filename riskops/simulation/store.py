@@ -1,9 +1,9 @@
-"""Arrays over paths in a Zarr group: written chunk by chunk inside the graph, checksummed by tile, read back whole or not
-at all.
+"""Arrays over paths in a Zarr group: written chunk by chunk inside the graph, checksummed by tile, read back whole
+or not at all.
 
 A chunk of the store is a chunk of the graph, so every write is one whole chunk, with a CRC32C behind it and NaN as fill
-value. The block that writes returns the sha256 of each of its tiles; the checksum of the array is the sha256 over those,
-in order, and so does not depend on the chunks (contract C5).
+value. The block that writes returns the sha256 of each of its tiles; the checksum of the array is the sha256 over
+those, in order, and so does not depend on the chunks (contract C5).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _tile_digests(block: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     digests = np.empty((tiles, DIGEST_BYTES), np.uint8)
     for t in range(tiles):
         tile = np.ascontiguousarray(little[..., t * TILE : (t + 1) * TILE])
-        digests[t] = np.frombuffer(hashlib.sha256(tile).digest(), np.uint8)
+        digests[t] = np.frombuffer(hashlib.sha256(tile.data).digest(), np.uint8)
     return digests
 
 
@@ -199,7 +199,8 @@ def stored_chunks(store: Path, name: str) -> list[bool]:
 
 
 def stored_digests(store: Path, name: str, *, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
-    """Read an array again, chunk by chunk, and return the digests of its tiles; a missing or damaged chunk is an error."""
+    """Read an array again, chunk by chunk, and return the digests of its tiles; a missing or damaged chunk is an
+    error."""
     array = zarr.open_array(store, path=name, mode="r")
     size, paths = array.chunks[-1], array.shape[-1] if stop is None else stop
     parts = []

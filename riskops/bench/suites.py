@@ -1,0 +1,70 @@
+"""The suites by name, and how they are run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from riskops.bench.draws import draws
+from riskops.bench.paths import paths
+from riskops.bench.rows import Row
+from riskops.bench.startup import startup
+from riskops.bench.store import store
+from riskops.bench.timing import Setting
+from riskops.bench.var import var
+from riskops.checks import check_subset, check_unique
+from riskops.errors import InputError
+from riskops.threads import pinned_threads
+
+__all__ = ["SUITES", "run_suites"]
+
+SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
+    "draws": draws,
+    "paths": paths,
+    "var": var,
+    "store": store,
+    "startup": startup,
+}
+
+
+def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale: float = 1.0) -> list[Row]:
+    """Run benchmarks and return their rows.
+
+    Parameters
+    ----------
+    names
+        Suites to run, in this order; None runs all of them.
+    say
+        Called with a line as each suite begins, and for what is left out.
+    scale
+        Share of the full size of the work; times at another size than 1 say little.
+
+    Returns
+    -------
+    list of Row
+        Every comparison, with its target where DESIGN.md sets one.
+
+    Raises
+    ------
+    InputError
+        A name is unknown or given twice, or none is given.
+
+    Examples
+    --------
+    >>> sorted(SUITES)
+    ['draws', 'paths', 'startup', 'store', 'var']
+    """
+    chosen = list(SUITES) if names is None else list(names)
+    if not chosen:
+        raise InputError(f"suite: none is given; known are {', '.join(SUITES)}")
+    check_subset("suite", chosen, SUITES)
+    check_unique("suite", chosen)
+    rows: list[Row] = []
+    # One thread in every linear algebra library: the baselines run on as many cores as they are said to.
+    with pinned_threads():
+        for name in chosen:
+            start = time.perf_counter()
+            say(f"bench: {name} ...")
+            rows += SUITES[name](Setting(say, scale))
+            say(f"bench: {name} took {time.perf_counter() - start:.0f} s")
+    return rows
