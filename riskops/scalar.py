@@ -1,18 +1,18 @@
 """Scalar arithmetic written once: compiled for the CPU, compiled for CUDA, and run as plain Python, with the same bits.
 
 Three rules keep the bits equal everywhere (contract C2). No product feeds a sum except through :func:`fma`, because
-compilers contract ``a*b + c`` as they see fit. No transcendental of a library is used: ``exp``, ``expm1``, ``log`` and the
-inverse normal are polynomials and rationals over ``fma``, ``+``, ``*``, ``/`` and ``sqrt``, all of which IEEE 754 rounds
-in one way only. And nothing branches: both sides of a choice are computed and one is taken, so that a loop over
-contiguous arrays becomes vector instructions.
+compilers contract ``a*b + c`` as they see fit. No transcendental of a library is used: ``exp``, ``expm1``, ``log``
+and the inverse normal are polynomials and rationals over ``fma``, ``+``, ``*``, ``/`` and ``sqrt``, all of which IEEE
+754 rounds in one way only. And nothing branches: both sides of a choice are computed and one is taken, so that a loop
+over contiguous arrays becomes vector instructions.
 
 Every literal is a typed constant: a bare ``1.0`` or ``1`` would promote single precision to double and 32 bits to 64.
 How the coefficients were fitted and what error is left stands beside each table; all were rounded to the working
 precision from a fit in 40 to 60 digits (iteratively reweighted least squares on Chebyshev nodes, which tends to the
 minimax solution; for rationals with the denominator of the previous iteration as weight).
 
-With ``NUMBA_DISABLE_JIT=1`` the very same functions run as plain Python on NumPy scalars; only :func:`fma` then has a twin,
-:func:`exact_fma`.
+With ``NUMBA_DISABLE_JIT=1`` the very same functions run as plain Python on NumPy scalars; only :func:`fma` then has a
+twin, :func:`exact_fma`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def scalar_function(function: _Function) -> _Function:
     """Compile a scalar function for use inside kernels.
 
-    Without ``forceinline`` LLVM leaves the call in the loop and vectorises nothing (15 times slower); NumPy's error model
-    drops the test for division by zero, which would be a branch. numba-cuda takes the same object in device code.
+    Without ``forceinline`` LLVM leaves the call in the loop and vectorises nothing (15 times slower); NumPy's error
+    model drops the test for division by zero, which would be a branch. numba-cuda takes the same object in device
+    code.
     """
     compiled: _Function = njit(forceinline=True, error_model="numpy")(function)
     return compiled
@@ -85,12 +86,12 @@ def exact_fma(a: Any, b: Any, c: Any) -> Any:
     try:
         near = exact.numerator / exact.denominator  # integer division rounds correctly, subnormals included
     except OverflowError:
-        return kind(math.copysign(math.inf, exact.numerator))
+        return kind(math.inf if exact > 0 else -math.inf)
     if kind is np.float64:
         return np.float64(near)
     error = exact - Fraction(near)
     if error and not int(np.float64(near).view(np.int64)) & 1:
-        near = math.nextafter(near, math.copysign(math.inf, error.numerator))
+        near = math.nextafter(near, math.inf if error > 0 else -math.inf)
     with np.errstate(over="ignore", under="ignore"):
         return np.float32(near)
 
@@ -109,7 +110,8 @@ fma: Any = exact_fma if config.DISABLE_JIT else intrinsic(_type_fma)
 
 
 def _emit_sqrt(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """LLVM's ``llvm.sqrt``, correctly rounded on every target; ``np.sqrt`` in device code is a ufunc, which CUDA lacks."""
+    """LLVM's ``llvm.sqrt``, correctly rounded on every target; ``np.sqrt`` in device code is a ufunc, which CUDA
+    lacks."""
     square_root = builder.module.declare_intrinsic("llvm.sqrt", [arguments[0].type])
     return builder.call(square_root, arguments)
 
@@ -173,7 +175,8 @@ _NAN = np.float32(np.nan)
 _LOG2E = np.float32(1.4426950408889634)
 _LN2_HIGH = np.float32(0.6931471805599453)
 _LN2_LOW = np.float32(0.6931471805599453 - float(_LN2_HIGH))
-#: Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits: no conversion instruction, NaN passes through.
+#: Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits: no conversion instruction, NaN passes
+#: through.
 _ROUND = np.float32(12582912.0)
 _BITS, _BITS_SIGNED = np.uint32(23), np.int32(23)
 _BIAS = np.uint32(127)
@@ -256,7 +259,8 @@ def _split_f32(x, shift):  # type: ignore[no-untyped-def]
 
 @scalar_function
 def log_f32(x):  # type: ignore[no-untyped-def]
-    """The natural logarithm in single precision, within 1.5 ulp, near one and for subnormals too; -inf at 0, NaN below."""
+    """The natural logarithm in single precision, within 1.5 ulp, near one and for subnormals too; -inf at 0, NaN
+    below."""
     small = x < _SMALLEST_NORMAL
     e, f = _split_f32(x * _TWO_23 if small else x, _MINUS_SQRT_HALF)
     e = e + (_MINUS_23 if small else _ZERO)
@@ -275,9 +279,9 @@ _B0, _B1, _B2, _B3, _B4, _B5, _B6 = (
         0.2965278923511505, -0.27116766571998596, 0.1711168736219406,
     )
 )  # fmt: skip
-#: z / l as a rational in s = sqrt(1 - l), l = log2(2p), for p from 2^-33 to 1/2: error of z 1.5e-7. The root straightens
-#: the tail (z grows as the root of -log p), and the factor l makes z vanish exactly at the centre, so one formula serves
-#: the whole range; a polynomial in the classical w = -log(4p(1-p)) would need degree 13 and more.
+#: z / l as a rational in s = sqrt(1 - l), l = log2(2p), for p from 2^-33 to 1/2: error of z 1.5e-7. The root
+#: straightens the tail (z grows as the root of -log p), and the factor l makes z vanish exactly at the centre, so one
+#: formula serves the whole range; a polynomial in the classical w = -log(4p(1-p)) would need degree 13 and more.
 _P0, _P1, _P2, _P3 = (
     np.float32(c) for c in (0.08576755970716476, 3.367945909500122, 1.1824867725372314, -0.0001464371453039348)
 )
@@ -332,8 +336,8 @@ _D0, _D1, _D2, _D3, _D4, _D5, _D6, _D7, _D8, _D9 = (
         2.5053925559788825e-08,
     )
 )  # fmt: skip
-#: ((log1p(f) - f + f^2/2) / s - f^2/2) / s^2 with s = f / (2+f), in powers of s^2 (the arrangement of fdlibm's e_log.c);
-#: relative error of log 1.3e-18.
+#: ((log1p(f) - f + f^2/2) / s - f^2/2) / s^2 with s = f / (2+f), in powers of s^2 (the arrangement of fdlibm's
+#: e_log.c); relative error of log 1.3e-18.
 _K0, _K1, _K2, _K3, _K4, _K5, _K6 = (
     np.float64(c)
     for c in (
@@ -405,7 +409,8 @@ def _log_parts_f64(e, f):  # type: ignore[no-untyped-def]
     """log(2^e (1 + f))."""
     s = f / (_TWO_F64 + f)
     z = s * s
-    r = fma(fma(fma(fma(fma(fma(_K6, z, _K5), z, _K4), z, _K3), z, _K2), z, _K1), z, _K0)
+    t = z * z
+    r = fma(z, fma(fma(_K5, t, _K3), t, _K1), fma(fma(fma(_K6, t, _K4), t, _K2), t, _K0))
     half = _HALF_F64 * f
     y = fma(s, fma(half, f, z * r), fma(-half, f, f))
     return fma(e, _LN2_HIGH_F64, fma(e, _LN2_LOW_F64, y))
@@ -413,7 +418,8 @@ def _log_parts_f64(e, f):  # type: ignore[no-untyped-def]
 
 @scalar_function
 def log_f64(x):  # type: ignore[no-untyped-def]
-    """The natural logarithm in double precision, within 1.5 ulp, near one and for subnormals too; -inf at 0, NaN below."""
+    """The natural logarithm in double precision, within 1.5 ulp, near one and for subnormals too; -inf at 0, NaN
+    below."""
     small = x < _SMALLEST_NORMAL_F64
     e, f = _split_f64(x * _TWO_52 if small else x, _LOG_SHIFT_F64)
     y = _log_parts_f64(e + (_MINUS_52 if small else _ZERO_F64), f)
@@ -450,11 +456,13 @@ def quantile_log_f64(p):  # type: ignore[no-untyped-def]
 def quantile_of_log_f64(l):  # type: ignore[no-untyped-def]  # noqa: E741
     """The second half: g(p) = -Phi^-1(p) >= 0 from l = -log(2p)."""
     s = sqrt(fma(l, _LOG2E_F64, _ONE_F64))
-    n = fma(fma(fma(fma(_N8, s, _N7), s, _N6), s, _N5), s, _N4)
-    n = fma(fma(fma(fma(n, s, _N3), s, _N2), s, _N1), s, _N0)
-    d = fma(fma(fma(fma(s + _M7, s, _M6), s, _M5), s, _M4), s, _M3)
-    d = fma(fma(fma(d, s, _M2), s, _M1), s, _M0)
-    return (l * n) / d
+    # Even and odd powers apart: four short chains side by side instead of two long ones.
+    t = s * s
+    even = fma(fma(fma(fma(_N8, t, _N6), t, _N4), t, _N2), t, _N0)
+    numerator = fma(s, fma(fma(fma(_N7, t, _N5), t, _N3), t, _N1), even)
+    even = fma(fma(fma(fma(s, s, _M6), t, _M4), t, _M2), t, _M0)
+    denominator = fma(s, fma(fma(fma(_M7, t, _M5), t, _M3), t, _M1), even)
+    return (l * numerator) / denominator
 
 
 @scalar_function

@@ -106,7 +106,8 @@ def _points(name: str, bits: str) -> np.ndarray:
 
 @pytest.mark.skipif(not EXACT, reason="no extended precision to compare with")
 @pytest.mark.parametrize(("name", "bits", "ulps"), [
-    ("exp", "f32", 1.1), ("expm1", "f32", 1.7), ("log", "f32", 1.2), ("exp", "f64", 1.1), ("expm1", "f64", 2.2), ("log", "f64", 1.6),
+    ("exp", "f32", 1.1), ("expm1", "f32", 1.7), ("log", "f32", 1.2),
+    ("exp", "f64", 1.1), ("expm1", "f64", 2.2), ("log", "f64", 1.6),
 ])  # fmt: skip
 def test_accuracy_in_units_of_the_last_place(name, bits, ulps):
     x = _points(name, bits)
@@ -136,7 +137,9 @@ def test_exp_underflows_gradually_and_expm1_keeps_small_numbers(bits):
 
 def test_double_precision_quantile_on_random_probabilities():
     rng = np.random.default_rng(5)
-    p = np.concatenate([0.5 * rng.random(100_000), 2.0 ** -rng.uniform(1, 65, 100_000), 0.5 - 10.0 ** -rng.uniform(1, 15, 50_000)])
+    p = np.concatenate(
+        [0.5 * rng.random(100_000), 2.0 ** -rng.uniform(1, 65, 100_000), 0.5 - 10.0 ** -rng.uniform(1, 15, 50_000)]
+    )
     z = np.empty_like(p)
     _quantile_f64(p, z)
     exact = -ndtri(p)
@@ -146,7 +149,10 @@ def test_double_precision_quantile_on_random_probabilities():
 
 
 def test_quantile_is_monotone_near_its_ends():
-    for p, loop in ((np.array([0.5, 0.25, 2.0**-33], np.float32), _quantile_f32), (np.array([0.5, 0.25, 2.0**-65]), _quantile_f64)):
+    for p, loop in (
+        (np.array([0.5, 0.25, 2.0**-33], np.float32), _quantile_f32),
+        (np.array([0.5, 0.25, 2.0**-65]), _quantile_f64),
+    ):
         z = np.empty_like(p)
         loop(p, z)
         assert z[0] == 0
@@ -158,7 +164,9 @@ def _nearest_f32(exact: Fraction) -> np.float32:
     """The nearest single-precision number, ties to even, by search among the neighbours."""
     guess = np.float32(float(exact))
     near = [np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf))]
-    return min((x for x in near if np.isfinite(x)), key=lambda x: (abs(Fraction(float(x)) - exact), int(x.view(np.uint32)) & 1))
+    return min(
+        (x for x in near if np.isfinite(x)), key=lambda x: (abs(Fraction(float(x)) - exact), int(x.view(np.uint32)) & 1)
+    )
 
 
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**60), max_value=2.0**60)
@@ -193,7 +201,16 @@ def test_plain_fma_does_not_round_twice():
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_fma_of_special_values(kind):
     big = np.finfo(kind).max
-    for a, b, c in [(np.inf, 1, 1), (np.inf, 0, 1), (np.nan, 1, 1), (big, big, -big), (-big, 2, 0), (-0.0, 1, -0.0), (1, -1, 1), (0, 5, -0.0)]:
+    for a, b, c in [
+        (np.inf, 1, 1),
+        (np.inf, 0, 1),
+        (np.nan, 1, 1),
+        (big, big, -big),
+        (-big, 2, 0),
+        (-0.0, 1, -0.0),
+        (1, -1, 1),
+        (0, 5, -0.0),
+    ]:
         values = kind(a), kind(b), kind(c)
         np.testing.assert_array_equal(scalar.exact_fma(*values), kind(_fma(*values)))
         assert math.copysign(1, scalar.exact_fma(*values)) == math.copysign(1, _fma(*values)) or np.isnan(_fma(*values))
@@ -227,10 +244,9 @@ def _is_index(node: ast.AST) -> bool:
     """Integers that count paths, tiles and lanes: names and literals only, none of them a float."""
     counters = {"tile", "start", "whole", "lane", "index", "path", "i", "n", "row"}
     shapes = {"TILE", "_TILE", "_QUARTER"}
-    return all(
-        not isinstance(leaf, ast.Constant) or isinstance(leaf.value, int)
-        for leaf in ast.walk(node)
-    ) and all(leaf.id in counters | shapes for leaf in ast.walk(node) if isinstance(leaf, ast.Name))
+    return all(not isinstance(leaf, ast.Constant) or isinstance(leaf.value, int) for leaf in ast.walk(node)) and all(
+        leaf.id in counters | shapes for leaf in ast.walk(node) if isinstance(leaf, ast.Name)
+    )
 
 
 def _violations(function: ast.FunctionDef) -> list[str]:

@@ -350,15 +350,8 @@ def stress_changes(results: xr.Dataset, *, portfolio: str, horizon: float, level
         ends = [(figure.value or 0.0) / money.divisor for _, figure in known]
         plot.segment(x0=0, x1=ends, y0=places, y1=places, line_color=colour, line_width=2, line_alpha=0.5)
         _whiskers(plot, places, [figure for _, figure in known], money)
-        plot.scatter(
-            ends,
-            places,
-            marker=marker,
-            size=8,
-            fill_color=colour,
-            line_color="white",
-            legend_label=name,
-        )
+        look = {"marker": marker, "size": 8, "fill_color": colour, "line_color": "white"}
+        plot.scatter(ends, places, legend_label=name, **look)
     _line(plot, 0.0, "solid")
     _finish_bars(plot, money)
     return plot

@@ -1,8 +1,8 @@
 """The same fills on a CUDA device: one thread a counter, from the same scalar source, with the same bits as on the CPU.
 
-Import this module only where a device (or numba-cuda's simulator, ``NUMBA_ENABLE_CUDASIM=1``) is wanted: it needs one of the
-GPU extras. ``out`` and ``counters`` are device arrays of any library that speaks ``__cuda_array_interface__``; the calls are
-asynchronous, on the default stream.
+Import this module only where a device (or numba-cuda's simulator, ``NUMBA_ENABLE_CUDASIM=1``) is wanted: it needs one
+of the GPU extras. ``out`` and ``counters`` are device arrays of any library that speaks ``__cuda_array_interface__``;
+the calls are asynchronous, on the default stream.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from riskops.errors import MissingExtraError
 from riskops.rng.draws import normal_f32, normal_f64, uniform_f32, uniform_f64
-from riskops.rng.fill import MAX_STREAM, arguments
+from riskops.rng.fill import MAX_STREAM, arguments, by_precision
 from riskops.rng.philox import philox
 from riskops.scalar import add_u32
 
@@ -103,9 +103,7 @@ def _uniforms_f64(out, counters, key_0, key_1, step, stream, first_factor):  # t
                     out[row, column] = uniform_f64(high[lane], low[lane])
 
 
-def _launch(
-    kernel: Any, out: Any, counters: Any, seed: int, step: int, stream: int, first_factor: int
-) -> None:
+def _launch(kernel: Any, out: Any, counters: Any, seed: int, step: int, stream: int, first_factor: int) -> None:
     scalars = arguments(out, counters, seed, step, stream, first_factor)
     if out.size:
         grid = (-(-counters.size // _THREADS), min(out.shape[0], _MOST_ROWS))
@@ -119,11 +117,11 @@ def fill_words(out: Any, counters: Any, *, seed: int, step: int, stream: int, fi
 
 def fill_normals(out: Any, counters: Any, *, seed: int, step: int, stream: int, first_factor: int = 0) -> None:
     """As :func:`riskops.rng.fill_normals`, on the device."""
-    kernel = _normals_f32 if out.dtype == np.float32 else _normals_f64
+    kernel = by_precision(out, _normals_f32, _normals_f64)
     _launch(kernel, out, counters, seed, step, stream, first_factor)
 
 
 def fill_uniforms(out: Any, counters: Any, *, seed: int, step: int, stream: int, first_factor: int = 0) -> None:
     """As :func:`riskops.rng.fill_uniforms`, on the device."""
-    kernel = _uniforms_f32 if out.dtype == np.float32 else _uniforms_f64
+    kernel = by_precision(out, _uniforms_f32, _uniforms_f64)
     _launch(kernel, out, counters, seed, step, stream, first_factor)

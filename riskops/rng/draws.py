@@ -1,8 +1,8 @@
 """From words to draws: folded probabilities, uniforms, normals, rows of a table, thresholds for discrete outcomes.
 
 A word is folded about one half: the words below 2^31 are the lower side, the others the upper, and a word and its
-complement share one probability ``p`` in (0, 1/2] (contract C1). Both tails then keep full precision, and what is drawn from
-the two sides is exactly opposite.
+complement share one probability ``p`` in (0, 1/2] (contract C1). Both tails then keep full precision, and what is
+drawn from the two sides is exactly opposite.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def uniform_f64(high, low):  # type: ignore[no-untyped-def]
 
 @scalar_function
 def normal_log_f32(word):  # type: ignore[no-untyped-def]
-    """The first half of a normal draw, up to the logarithm; see :func:`riskops.scalar.quantile_log_f32` for the halves."""
+    """The first half of a normal draw, up to the logarithm; see :func:`riskops.scalar.quantile_log_f32` for the
+    halves."""
     return quantile_log_f32(folded_f32(word))
 
 
@@ -96,7 +97,8 @@ def normal_of_log_f32(l, word):  # type: ignore[no-untyped-def]  # noqa: E741
 
 @scalar_function
 def normal_f32(word):  # type: ignore[no-untyped-def]
-    """The standard normal quantile of a word: single precision, within 1.6e-6, exactly antisymmetric, never infinite."""
+    """The standard normal quantile of a word: single precision, within 1.6e-6, exactly antisymmetric, never
+    infinite."""
     return normal_of_log_f32(normal_log_f32(word), word)
 
 
@@ -138,8 +140,8 @@ def thresholds(probabilities: npt.ArrayLike) -> npt.NDArray[np.uint32]:
 
     Returns
     -------
-    Thresholds ``(..., outcome - 1)``, ascending: the cumulative probabilities times 2^32, summed exactly and rounded, at
-    most 2^32 - 1; a probability is off by at most 2^-32 so.
+    Thresholds ``(..., outcome - 1)``, ascending: the cumulative probabilities times 2^32, summed exactly and rounded,
+    at most 2^32 - 1; a probability is off by at most 2^-32 so.
 
     Raises
     ------

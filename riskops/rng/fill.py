@@ -1,8 +1,9 @@
 """Fill arrays with draws on the CPU: which word goes where (contract C1), in loops that vectorise.
 
-Paths are grouped in tiles of 1024; a tile owns 256 counters, and a counter's four output words go to four lanes of the
-tile, 256 paths apart. A loop over the counters of a tile so writes four contiguous runs. Philox and the transform of its words
-run as two loops over one tile, whose words stay in the first-level cache: in one loop the registers do not suffice.
+Paths are grouped in tiles of 1024; a tile owns 256 counters, and a counter's four output words go to four lanes of
+the tile, 256 paths apart. A loop over the counters of a tile so writes four contiguous runs. Philox and the transform
+of its words run as two loops over one tile, whose words stay in the first-level cache: in one loop the registers do
+not suffice.
 
 The kernels stand at module level, so that their compiled code is cached on disk and shared by every process.
 """
@@ -29,13 +30,16 @@ from riskops.scalar import add_u32
 
 __all__ = ["MAX_PATHS", "MAX_STREAM", "TILE", "fill_normals", "fill_uniforms", "fill_words", "tile_counters"]
 
-#: Paths in a tile, the largest number of paths, and the first number that is no stream (the low words' streams begin there).
+#: Paths in a tile, the largest number of paths, and the first number that is no stream (the low words' streams begin
+#: there).
 TILE = 1024
 MAX_PATHS = 2**34
 MAX_STREAM = 2**31
 
 _QUARTER = 256
 _LOW_WORDS = np.uint32(MAX_STREAM)
+#: Compared with a dtype, a type would be converted first, which takes longer than the comparison.
+_WORD, _SINGLE, _DOUBLE = np.dtype(np.uint32), np.dtype(np.float32), np.dtype(np.float64)
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -134,7 +138,8 @@ def _uniforms_f64(out, counters, key_0, key_1, step, stream, first_factor):  # t
 
 
 def tile_counters(first_path: int, paths: int) -> npt.NDArray[np.uint32]:
-    """The counters ``(tiles*256,)`` of the tiles that hold ``paths`` paths from ``first_path`` on, which begins a tile."""
+    """The counters ``(tiles*256,)`` of the tiles that hold ``paths`` paths from ``first_path`` on, which begins a
+    tile."""
     if first_path % TILE or first_path < 0:
         raise InputError(f"first_path: {first_path} is not a multiple of {TILE} from 0 on")
     if paths < 0 or first_path + paths > MAX_PATHS:
@@ -147,16 +152,30 @@ def arguments(
     out: Any, counters: Any, seed: int, step: int, stream: int, first_factor: int
 ) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32, np.uint32]:
     """The kernels' scalar arguments, after the checks that keep a kernel inside its arrays and a draw inside C1."""
-    if out.ndim != 2 or counters.ndim != 1 or counters.dtype != np.uint32 or counters.size % _QUARTER:
-        raise InputError("counters: expected uint32 in whole tiles of 256, and out of shape (factor, path)")
-    if out.shape[1] > 4 * counters.size:
-        raise InputError(f"out: {out.shape[1]} columns are more than the {4 * counters.size} draws of the counters")
+    rows, columns = out.shape
+    if counters.dtype != _WORD or counters.ndim != 1 or counters.size % _QUARTER:
+        raise InputError(f"counters: expected uint32 in whole tiles of 256, not {counters.dtype} {counters.shape}")
+    if columns > 4 * counters.size:
+        raise InputError(f"out: {columns} columns are more than the {4 * counters.size} draws of the counters")
+    if not 0 <= seed < 2**64:
+        raise InputError(f"seed: {seed} is not an integer >= 0 and < 2^64")
+    if not 0 <= step < 2**32:
+        raise InputError(f"step: {step} is not an integer >= 0 and < 2^32")
     if not 0 <= stream < MAX_STREAM:
-        raise InputError(f"stream: {stream} is not an integer from 0 to 2^31 - 1")
-    if not (0 <= seed < 2**64 and 0 <= step < 2**32 and 0 <= first_factor <= 2**32 - out.shape[0]):
-        raise InputError(f"seed, step, factor: {seed}, {step}, {first_factor} are not below 2^64, 2^32 and 2^32")
-    low, high = np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
-    return low, high, np.uint32(step), np.uint32(stream), np.uint32(first_factor)
+        raise InputError(f"stream: {stream} is not an integer >= 0 and < 2^31")
+    if not 0 <= first_factor <= 2**32 - rows:
+        raise InputError(f"first_factor: {first_factor} and {rows} rows are not between 0 and 2^32")
+    key_0, key_1 = np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
+    return key_0, key_1, np.uint32(step), np.uint32(stream), np.uint32(first_factor)
+
+
+def by_precision(out: Any, single: Any, double: Any) -> Any:
+    """The kernel for the dtype of ``out``; any other than float32 and float64 is refused, not converted."""
+    if out.dtype == _SINGLE:
+        return single
+    if out.dtype == _DOUBLE:
+        return double
+    raise InputError(f"out: {out.dtype} is not float32 or float64")
 
 
 def fill_words(
@@ -168,8 +187,9 @@ def fill_words(
     stream: int,
     first_factor: int = 0,
 ) -> None:
-    """Fill ``out`` ``(factor, path)`` with the words of C1: column ``tile*1024 + lane*256 + i`` of row ``f`` takes word ``lane``
-    of the counter ``(counters[tile*256 + i], first_factor + f, step, stream)``. The last tile may be short."""
+    """Fill ``out`` ``(factor, path)`` with the words of C1: column ``tile*1024 + lane*256 + i`` of row ``f`` takes
+    word ``lane`` of the counter ``(counters[tile*256 + i], first_factor + f, step, stream)``. The last tile may be
+    short."""
     _words(out, counters, *arguments(out, counters, seed, step, stream, first_factor))
 
 
@@ -183,7 +203,7 @@ def fill_normals(
     first_factor: int = 0,
 ) -> None:
     """Fill ``out`` (float32 or float64) with standard normals, laid out as :func:`fill_words` says."""
-    kernel = _normals_f32 if out.dtype == np.float32 else _normals_f64
+    kernel = by_precision(out, _normals_f32, _normals_f64)
     kernel(out, counters, *arguments(out, counters, seed, step, stream, first_factor))
 
 
@@ -196,6 +216,7 @@ def fill_uniforms(
     stream: int,
     first_factor: int = 0,
 ) -> None:
-    """Fill ``out`` (float32 or float64) with signed folded probabilities: ``+p`` is the quantile p, ``-p`` the quantile 1 - p."""
-    kernel = _uniforms_f32 if out.dtype == np.float32 else _uniforms_f64
+    """Fill ``out`` (float32 or float64) with signed folded probabilities: ``+p`` is the quantile p, ``-p`` the
+    quantile 1 - p."""
+    kernel = by_precision(out, _uniforms_f32, _uniforms_f64)
     kernel(out, counters, *arguments(out, counters, seed, step, stream, first_factor))

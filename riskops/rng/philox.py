@@ -1,11 +1,12 @@
 """Philox4x32-10: 128 random bits as a pure function of a 128-bit counter and a 64-bit key.
 
-Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC '11. Ten rounds, each two multiplications
-of 32 by 32 bits whose high and low halves are crossed and mixed with a key that grows by a constant (Weyl) sequence.
+Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC '11. Ten rounds, each two
+multiplications of 32 by 32 bits whose high and low halves are crossed and mixed with a key that grows by a constant
+(Weyl) sequence.
 
-The words are carried in 64-bit lanes, with whatever stands above bit 31 left there until a product or the end drops it:
-the vector multiplication (``vpmuludq``) reads the low halves of 64-bit lanes and ignores the rest. Words of 32 bits would
-have to be widened and packed again in every round, which is three times slower; a GPU does not mind.
+The words are carried in 64-bit lanes, with whatever stands above bit 31 left there until a product or the end drops
+it: the vector multiplication (``vpmuludq``) reads the low halves of 64-bit lanes and ignores the rest. Words of 32
+bits would have to be widened and packed again in every round, which is three times slower; a GPU does not mind.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import dask.array as da
@@ -22,6 +23,7 @@ from riskops.errors import InputError
 from riskops.models import Model
 from riskops.models.base import Array
 from riskops.rng import TILE, tile_counters
+from riskops.scalar import log_f64
 from riskops.schema import variable
 from riskops.simulation.plan import Workload, chunk_sizes
 from riskops.simulation.shocks import ShockBuffers
@@ -80,7 +82,7 @@ class PathJob:
         """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile."""
         spec, assets, dtype = self.spec, len(self.spec.assets), np.dtype(self.spec.dtype)
         out = np.empty((len(self.scenarios), len(self.steps), assets, n), dtype)
-        tables = [_cast(model.tables(spec.step_years), dtype) for model in self.models]
+        tables = [_tables(model, spec.step_years, spec.dtype) for model in self.models]
         offsets = self.output_shift.astype(dtype)
         tiles = max(1, STRETCH_NUMBERS // (assets * TILE))
         for first in range(0, n, tiles * TILE):
@@ -108,11 +110,12 @@ class PathJob:
                 kept += 1
 
 
-def _cast(tables: Mapping[str, npt.NDArray[np.float64]], dtype: np.dtype) -> dict[str, Array]:
-    """The tables in the simulation's dtype; integer tables (thresholds) stay as they are."""
+@lru_cache(maxsize=32)
+def _tables(model: Model, step_years: float, dtype: str) -> dict[str, Array]:
+    """The tables of a model in the simulation's dtype, made once a process; integer tables (thresholds) stay as they are."""
     return {
-        name: np.ascontiguousarray(t, dtype if np.issubdtype(t.dtype, np.floating) else t.dtype)
-        for name, t in tables.items()
+        name: np.ascontiguousarray(table, dtype if np.issubdtype(table.dtype, np.floating) else table.dtype)
+        for name, table in model.tables(step_years).items()
     }
 
 
@@ -156,7 +159,8 @@ def path_job(
     zeros = np.zeros(len(spec.assets))
     for scenario in given:
         model = scenario.apply(spec.model)
-        shift = zeros if prices is None else np.log1p(scenario.price_shock(prices))
+        # our own logarithm, not NumPy's: the last bits of that one depend on the processor
+        shift = zeros if prices is None else np.array([log_f64(1.0 + move) for move in scenario.price_shock(prices)])
         inner, outer = (shift, zeros) if model.price_enters_dynamics else (zeros, shift)
         key = (model.fingerprint(), inner.tobytes())
         models.setdefault(key, (model, inner))

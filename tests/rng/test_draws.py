@@ -177,9 +177,9 @@ def test_thresholds_of_a_matrix_and_of_bad_input():
     assert table.shape == (2, 1)
     assert table.dtype == np.uint32
     assert table[1, 0] == 2**32 - 1
-    with pytest.raises(InputError, match="probabilities: .* do not sum to one"):
+    with pytest.raises(InputError, match=r"probabilities: .* do not sum to one"):
         rng.thresholds([0.5, 0.4])
-    with pytest.raises(InputError, match="probabilities: .* are not all between 0 and 1"):
+    with pytest.raises(InputError, match=r"probabilities: .* are not all between 0 and 1"):
         rng.thresholds([1.5, -0.5])
     with pytest.raises(InputError, match="are not all between"):
         rng.thresholds([float("nan"), 0.5])

@@ -185,10 +185,13 @@ def test_cuda_device_gives_the_same_bits():
 
 def test_missing_extra_is_named():
     code = (
-        "import importlib.util as u; find = u.find_spec; u.find_spec = lambda n, *a: None if n == 'numba_cuda' else find(n, *a)\n"
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'numba_cuda' else find(name, *rest)\n"
         "from riskops.errors import MissingExtraError\n"
         "try:\n    import riskops.rng.cuda\nexcept MissingExtraError as error:\n    print(error)"
     )
     root = Path(scalar.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=60
+    )
     assert "riskops[gpu-cuda12] or riskops[gpu-cuda13]" in done.stdout
