@@ -112,7 +112,7 @@ class Cluster:
         if self.client is not None:
             from distributed import performance_report
 
-            with self.client.as_current(), performance_report(filename=str(path)):
+            with self.client.as_current(), performance_report(filename=str(path), mode="inline"):
                 yield
             return
         from dask.diagnostics import Profiler, ResourceProfiler, visualize
@@ -121,7 +121,7 @@ class Cluster:
             yield
         if not tasks.results:
             raise InputError(f"performance_report: nothing was computed, so there is nothing to write to {path}")
-        visualize([tasks, resources], filename=str(path), show=False, save=True)
+        visualize([tasks, resources], filename=str(path), show=False, save=True, mode="inline")
 
     def _memory_setting(self) -> str:
         return "simulation.chunk_paths" if self.client is None else "cluster.memory_limit"
@@ -180,7 +180,8 @@ def open_cluster(
         Bytes a worker may use (``4e9`` as an integer, or ``"4GiB"``); by default an equal share of this machine.
         Schedulers inside this process are planned by it and cannot enforce it.
     dashboard
-        Serve the Dask dashboard on loopback (``processes``); a running scheduler's own is linked in any case.
+        Serve the Dask dashboard on loopback (``processes``). A running scheduler's own is linked in any case; those
+        inside this process have none, and their handle says so (``dashboard_link`` is None).
     allow_insecure
         Accept a ``tcp://`` scheduler that is not on loopback: whoever can reach it can run code on it.
 
@@ -209,7 +210,7 @@ def open_cluster(
     if threads_per_worker is not None:
         check_integer("cluster.threads_per_worker", threads_per_worker, at_least=1)
     limit = _parse_limit(memory_limit)
-    _refuse_idle_settings(kind, address, workers, threads_per_worker, limit, dashboard)
+    _refuse_idle_settings(kind, address, workers, threads_per_worker, limit)
     if kind == "address":
         opened = _existing(check_address(address, allow_insecure=allow_insecure), workers)
     elif kind == "processes":
@@ -232,7 +233,7 @@ def _parse_limit(memory_limit: int | str | None) -> int | None:
 
 
 def _refuse_idle_settings(
-    kind: str, address: str | None, workers: int | None, threads: int | None, limit: int | None, dashboard: bool
+    kind: str, address: str | None, workers: int | None, threads: int | None, limit: int | None
 ) -> None:
     """No setting is ignored in silence: one that does nothing for this kind is an error."""
     idle = {
@@ -240,14 +241,12 @@ def _refuse_idle_settings(
         "workers": kind == "synchronous" and workers not in (None, 1),
         "threads_per_worker": kind != "processes" and threads is not None,
         "memory_limit": kind == "address" and limit is not None,
-        "dashboard": dashboard and kind in ("threads", "synchronous"),
     }
     values = {
         "address": address,
         "workers": workers,
         "threads_per_worker": threads,
         "memory_limit": limit,
-        "dashboard": dashboard,
     }
     for name, is_idle in idle.items():
         if is_idle:

@@ -54,7 +54,9 @@ def _words(blocks: int) -> list[Row]:
             words = kind.random_raw(BLOCK // 2).view(np.uint32)
         return words
 
-    ours, *theirs = race(partial(_fill_blocks, fill_words, out, blocks), *(partial(raw, kind) for kind in kinds.values()))
+    ours, *theirs = race(
+        partial(_fill_blocks, fill_words, out, blocks), *(partial(raw, kind) for kind in kinds.values())
+    )
     same = np.array_equal(ours.result[0, :SAMPLE], plain_philox(SAMPLE, seed=SEED, step=blocks - 1))
     return [
         Row(

@@ -47,7 +47,9 @@ def paths(setting: Setting) -> list[Row]:
         peers = [dask_peer.growth(spec.paths, STEPS, chunk=chunk, kind=kind, **given) for chunk in chunks]
         ours, *others = race(lazy.compute, *(peer.compute for peer in peers), rounds=4)
         theirs = min(others)
-        rows.append(row("pipeline", cores, ours, f"dask.array ({kind}, the better of two chunkings)", theirs, EIGHTFOLD))
+        rows.append(
+            row("pipeline", cores, ours, f"dask.array ({kind}, the better of two chunkings)", theirs, EIGHTFOLD)
+        )
         if jax_peer.available():
             ours, theirs = race(lazy.compute, jax_peer.growth(spec.paths, STEPS, **given), rounds=4)
             rows.append(row("pipeline", cores, ours, "JAX, compiled", theirs, None))

@@ -79,5 +79,7 @@ class TailProblem:
     def losses(self) -> npt.NDArray[np.float64]:
         """All losses ``(path,)``, for a comparison with a plain sort."""
         steps, job = np.zeros(1, np.int64), self.job
-        blocks = [_loss_block(job.block(tile_counters(first, n), n), self.exposure, steps) for first, n in self.bounds()]
+        blocks = [
+            _loss_block(job.block(tile_counters(first, n), n), self.exposure, steps) for first, n in self.bounds()
+        ]
         return np.concatenate([block[0, 0, 0] for block in blocks])

@@ -7,7 +7,6 @@ the same modules, loads the same kernels from numba's cache, and ends.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys

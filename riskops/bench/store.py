@@ -48,7 +48,9 @@ def disk_folder(size: int) -> Path:
         room = shutil.disk_usage(folder).free > 2 * size
         if room and os.access(folder, os.W_OK) and _file_system(folder) not in IN_MEMORY:
             return folder
-    raise PlanError(f"bench: neither {tempfile.gettempdir()} nor {Path.cwd()} is a disk with {2 * size} bytes free; set TMPDIR")
+    raise PlanError(
+        f"bench: neither {tempfile.gettempdir()} nor {Path.cwd()} is a disk with {2 * size} bytes free; set TMPDIR"
+    )
 
 
 def _file_system(folder: Path) -> str:
@@ -117,4 +119,6 @@ def _drop(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _is_kept(paths: xr.DataArray, home: Path) -> bool:
     """Whether the digests of the paths as written, as read back, and as simulated without a store are the same."""
     written = write_paths(paths, home).compute()
-    return np.array_equal(written, stored_digests(home, NAME)) and np.array_equal(written, digest_paths(paths.data).compute())
+    return np.array_equal(written, stored_digests(home, NAME)) and np.array_equal(
+        written, digest_paths(paths.data).compute()
+    )

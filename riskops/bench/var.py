@@ -82,7 +82,9 @@ def _kernels(problem: TailProblem) -> list[Row]:
     threads = min(2, core_count())
     with on_threads(threads) as pool:
         one, two, theirs = race(
-            problem.tail, partial(problem.tail, pool), lambda: numpy_peer.quantile_and_mean_beyond(losses(), peer.beyond)
+            problem.tail,
+            partial(problem.tail, pool),
+            lambda: numpy_peer.quantile_and_mean_beyond(losses(), peer.beyond),
         )
     exact = _is_exact(problem, one.result) and _is_exact(problem, two.result)
     own = quantile_and_shortfall(one.result["loss"][0, 0], LEVEL, problem.spec.paths)
@@ -169,9 +171,7 @@ def _pipelines(problem: TailProblem, setting: Setting) -> list[Row]:
             lambda: numpy_peer.quantile_and_mean_beyond(losses(), peer.beyond),
         )
     agrees = _close(problem, ours.result, theirs.result)
-    rows.append(
-        Row(SUITE, "pipeline", _work(problem, cores), ours.seconds, "JAX, compiled", theirs.seconds, agrees)
-    )
+    rows.append(Row(SUITE, "pipeline", _work(problem, cores), ours.seconds, "JAX, compiled", theirs.seconds, agrees))
     return rows
 
 
@@ -202,7 +202,16 @@ def _two_workers(problem: TailProblem, setting: Setting) -> list[Row]:
     two, one = race(partial(compute, 2), partial(compute, 1))
     agrees = _equal(two.result, one.result)
     return [
-        Row(SUITE, "two workers", _work(problem, 2), two.seconds, "one worker", one.seconds, agrees, Target(least_ratio=1.8))
+        Row(
+            SUITE,
+            "two workers",
+            _work(problem, 2),
+            two.seconds,
+            "one worker",
+            one.seconds,
+            agrees,
+            Target(least_ratio=1.8),
+        )
     ]
 
 

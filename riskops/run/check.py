@@ -51,6 +51,18 @@ def verify(run: RunDirectory) -> list[str]:
     ------
     StoreError
         The run is not complete, or its manifest can't be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from riskops.cluster import open_cluster
+    >>> from riskops.run import execute
+    >>> from riskops.run.example import small_job
+    >>> with tempfile.TemporaryDirectory() as folder, open_cluster("synchronous") as cluster:
+    ...     run = execute(small_job(), configuration={}, out=Path(folder, "first"), cluster=cluster, html=False)
+    ...     verify(RunDirectory(run))
+    []
     """
     manifest = _finished(run)
     wrong = []
@@ -122,6 +134,18 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     ------
     StoreError
         The run is not complete or does not hold what its manifest says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from riskops.cluster import open_cluster
+    >>> from riskops.run import execute
+    >>> from riskops.run.example import small_job
+    >>> with tempfile.TemporaryDirectory() as folder, open_cluster("synchronous") as cluster:
+    ...     run = execute(small_job(), configuration={}, out=Path(folder, "first"), cluster=cluster, html=False)
+    ...     replay(RunDirectory(run), cluster=cluster).identical
+    True
     """
     manifest = _finished(run)
     job = recorded_job(run)

@@ -42,7 +42,25 @@ def file_checksum(path: Path) -> str:
 
 
 def new_run_id(name: str, *, now: datetime | None = None) -> str:
-    """``<name>-<utc time>``, from the configuration's file name."""
+    """A fresh run id: the name, made safe for a directory, and the time.
+
+    Parameters
+    ----------
+    name
+        Usually the configuration's file name, without its ending.
+    now
+        The time to use, in UTC; None: the present one.
+
+    Returns
+    -------
+    str
+        ``<name>-<utc time>``.
+
+    Examples
+    --------
+    >>> new_run_id("Market risk", now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    'market-risk-20260102t030405z'
+    """
     stem = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40] or "run"
     return f"{stem}-{(now or datetime.now(UTC)):%Y%m%dt%H%M%S}z"
 

@@ -33,7 +33,35 @@ PRICES = "prices"
 
 
 def plan_job(job: RiskJob, *, cluster: Cluster, place: Path) -> Plan:
-    """Plan a job for a cluster; refuse, in one line, what will not fit into its memory or on the disk of ``place``."""
+    """Plan a job for a cluster and refuse what will not fit.
+
+    Parameters
+    ----------
+    job
+        What to compute.
+    cluster
+        Where; its memory and threads bound the plan.
+    place
+        Where the run will be stored, for the free disk.
+
+    Returns
+    -------
+    Plan
+        Chunks, tasks, bytes on disk and peak memory of a worker.
+
+    Raises
+    ------
+    PlanError
+        Memory or disk do not suffice; one line that names the setting to change.
+
+    Examples
+    --------
+    >>> from riskops.cluster import open_cluster
+    >>> from riskops.run.example import small_job
+    >>> with open_cluster("synchronous") as cluster:
+    ...     plan_job(small_job(), cluster=cluster, place=Path("runs")).chunks
+    1
+    """
     home = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     local = cluster.client is None  # the threads of this process share one memory
     workers, memory = (
@@ -85,6 +113,16 @@ def execute(
         The run does not fit.
     StoreError
         The directory exists or can't be written; what was computed by then stays in ``<out>.partial``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from riskops.cluster import open_cluster
+    >>> from riskops.run.example import small_job
+    >>> with tempfile.TemporaryDirectory() as folder, open_cluster("synchronous") as cluster:
+    ...     run = execute(small_job(), configuration={}, out=Path(folder, "first"), cluster=cluster, html=False)
+    ...     sorted(path.name for path in run.iterdir())
+    ['configuration.json', 'figures.csv', 'manifest.json', 'results.json', 'results.zarr']
     """
     projected = plan_job(job, cluster=cluster, place=out.parent)
     job = replace(job, spec=replace(job.spec, chunk_paths=projected.chunk_paths))
@@ -119,6 +157,14 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     ------
     StoreError
         The run is complete already, or what it holds is not what its manifest says.
+
+    Examples
+    --------
+    >>> from riskops.cluster import open_cluster
+    >>> with open_cluster("synchronous") as cluster:
+    ...     resume(RunDirectory(Path("nowhere")), cluster=cluster)
+    Traceback (most recent call last):
+    riskops.errors.StoreError: nowhere: is no run directory, manifest.json is missing
     """
     if run.complete:
         raise StoreError(f"{run.path}: the run is complete, there is nothing to resume")

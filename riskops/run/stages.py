@@ -67,6 +67,13 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     ------
     StoreError
         The partial run that is resumed holds arrays of another shape.
+
+    Examples
+    --------
+    >>> from riskops.run.example import small_job
+    >>> lazy = market_risk(small_job())
+    >>> 10.0 < float(lazy.measures["value_at_risk"].sel(scenario="base").squeeze()) < 40.0
+    True
     """
     paths = paths_of(job.paths)
     if recorder is not None and job.store_paths:

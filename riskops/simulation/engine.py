@@ -112,7 +112,7 @@ class PathJob:
 
 @lru_cache(maxsize=32)
 def _tables(model: Model, step_years: float, dtype: str) -> dict[str, Array]:
-    """The tables of a model in the simulation's dtype, made once a process; integer tables (thresholds) stay as they are."""
+    """The tables of a model in the simulation's dtype, made once a process; integer tables (thresholds) stay."""
     return {
         name: np.ascontiguousarray(table, dtype if np.issubdtype(table.dtype, np.floating) else table.dtype)
         for name, table in model.tables(step_years).items()
