@@ -9,7 +9,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: run test lint bench lab clean help
 
-run: .venv/.core  ## set up, run configs/market_risk.yaml on real prices and print where the report is
+run: .venv/.core .venv/.kernels  ## set up, run configs/market_risk.yaml on real prices and print where the report is
 	$(BIN)/riskops run configs/market_risk.yaml
 
 # One thread for each BLAS: the tests already use every core.
@@ -23,10 +23,10 @@ lint: .venv/.dev  ## ruff (rules and format) and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.core  ## time riskops against NumPy, dask.array and zarr on this machine
+bench: .venv/.core .venv/.kernels  ## time riskops against NumPy, dask.array and zarr on this machine
 	$(BIN)/riskops bench
 
-lab: .venv/.notebooks  ## open JupyterLab on the notebooks
+lab: .venv/.notebooks .venv/.kernels  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 clean:  ## remove caches and build leftovers; .venv and runs stay
@@ -35,6 +35,11 @@ clean:  ## remove caches and build leftovers; .venv and runs stay
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# numba's cache notices a change of a kernel's own file, but not of the scalar functions that were inlined into it.
+.venv/.kernels: $(wildcard riskops/scalar/*.py riskops/rng/*.py riskops/reductions/*.py) | .venv/.core
+	@find riskops -name '*.nb[ic]' -delete
+	@touch $@
 
 # Stamps: one for each set of packages, older than what it was made from when it has to be made again.
 .venv/.core: $(NEEDS)

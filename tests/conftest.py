@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,16 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 # Two processes that compile one kernel for different types at once can give numba's on-disk cache an index that points
-# to the other's code (numba issue 4807), so each test worker has a cache of its own, kept from run to run.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    _cache = Path(__file__).parent.parent / ".pytest_cache" / "numba" / os.environ["PYTEST_XDIST_WORKER"]
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache))
+# to the other's code (numba issue 4807), so each test worker has a cache of its own, kept from run to run. And numba
+# notices a change of a kernel's own file only, not of the scalar functions that were inlined into it: they name the
+# cache.
+_root = Path(__file__).parent.parent
+_inlined = sorted(
+    [*_root.glob("riskops/scalar/*.py"), *_root.glob("riskops/rng/*.py"), *_root.glob("riskops/reductions/*.py")]
+)
+_sources = hashlib.sha256(b"".join(path.read_bytes() for path in _inlined)).hexdigest()[:12]
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_root / ".pytest_cache" / "numba" / _sources / _worker))
 
 import dask
 import pytest

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from riskops import scalar
 
-PACKAGE = Path(scalar.__file__).parent
+PACKAGE = Path(scalar.__file__).parent.parent
 KINDS = {"f32": np.float32, "f64": np.float64}
 #: Correct values come from the extended precision of NumPy's long double, 64 bits on x86.
 EXACT = np.finfo(np.longdouble).nmant >= 63
@@ -277,10 +277,13 @@ def _violations(function: ast.FunctionDef) -> list[str]:
     return found
 
 
-KERNEL_FILES = [PACKAGE / "scalar.py", *sorted((PACKAGE / "rng").glob("*.py"))]
+KERNEL_FOLDERS = ("scalar", "rng", "models", "simulation", "portfolio", "reductions", "measures")
+KERNEL_FILES = [
+    path for folder in KERNEL_FOLDERS for path in sorted((PACKAGE / folder).glob("*.py")) if _kernel_functions(path)
+]
 
 
-@pytest.mark.parametrize("path", KERNEL_FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", KERNEL_FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_product_feeds_a_sum_and_no_library_transcendental(path):
     assert {f.name: v for f in _kernel_functions(path) if (v := _violations(f))} == {}
 
@@ -294,6 +297,7 @@ def test_the_source_test_sees_what_it_is_for(line):
 
 
 def test_kernels_are_found_in_every_kernel_file():
-    found = {path.name: len(_kernel_functions(path)) for path in KERNEL_FILES}
-    assert found["scalar.py"] > 15
-    assert all(found[name] for name in ("philox.py", "draws.py", "fill.py", "cuda.py"))
+    found = {f"{path.parent.name}/{path.name}": len(_kernel_functions(path)) for path in KERNEL_FILES}
+    assert found["scalar/single.py"] + found["scalar/double.py"] > 12
+    rest = ("rng/philox.py", "rng/draws.py", "rng/fill.py", "rng/cuda.py", "portfolio/loss.py", "simulation/shocks.py")
+    assert all(found[name] for name in (*rest, "models/geometric_brownian.py", "reductions/lanes.py"))

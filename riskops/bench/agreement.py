@@ -1,4 +1,4 @@
-"""Whether two contestants gave the same values: samples of one distribution, or the same figures from the same draws."""
+"""Whether two contestants gave the same values: samples of one distribution, or equal figures from the same draws."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def within_errors(one: float, two: float, *errors: float) -> bool:
 
 
 def sample_of_normal(sample: npt.NDArray[Any], mean: float, deviation: float) -> bool:
-    """Whether mean and standard deviation of a sample are those of a normal distribution, within four standard errors."""
+    """Whether a sample has the mean and standard deviation of this normal distribution, within four standard errors."""
     error = deviation / math.sqrt(sample.size)
     found = float(np.mean(sample, dtype=np.float64))
     spread = float(np.std(sample, dtype=np.float64))
@@ -28,7 +28,7 @@ def sample_of_normal(sample: npt.NDArray[Any], mean: float, deviation: float) ->
 
 
 def plain_philox(paths: int, *, seed: int, step: int, factor: int = 0, stream: int = 0) -> npt.NDArray[np.uint32]:
-    """The words of the first paths by contract C1, written a second time in plain NumPy, from the published algorithm."""
+    """The words of the first paths by contract C1: the published algorithm, written a second time in plain NumPy."""
     low = np.uint64(0xFFFFFFFF)
     tiles = -(-paths // 1024)
     counters = np.arange(tiles * 256, dtype=np.uint64)

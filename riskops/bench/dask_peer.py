@@ -22,7 +22,7 @@ def growth(paths: int, steps: int, *, drift: float, deviation: float, seed: int,
 def tail(
     paths: int, *, drift: Single, mixing: Single, exposure: Single, beyond: int, seed: int, chunk: int, kind: str
 ) -> Any:
-    """The largest one-day losses of a portfolio, descending, by the exact ``topk`` (``percentile`` would be approximate)."""
+    """The largest one-day losses of a portfolio, descending, by ``topk``: exact, which ``percentile`` is not."""
     rng = da.random.default_rng(bit_generator(kind, seed=seed))
     normals = rng.standard_normal((len(drift), paths), chunks=(len(drift), chunk), dtype=np.float32)
     change = da.exp(mixing @ normals + drift[:, None]) - np.float32(1.0)

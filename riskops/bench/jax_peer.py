@@ -1,6 +1,6 @@
 """The baselines in JAX, when it is installed: one compiled function each, in single precision, on all threads.
 
-JAX is no dependency of riskops; :func:`available` says whether it is there, and nothing else here may be called without it.
+JAX is no dependency of riskops; :func:`available` says whether it is there, and nothing else here works without it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def normals(count: int, *, seed: int) -> Callable[[], Single]:
 
 
 def growth(paths: int, steps: int, *, drift: float, deviation: float, seed: int) -> Callable[[], Single]:
-    """A function that makes the log growth ``(path,)`` after all steps of one asset: a loop that keeps the sum alone."""
+    """A function that makes the log growth ``(path,)`` after all steps of one asset: a loop that keeps the sum."""
     jax = import_module("jax")
 
     def total(key: object) -> object:

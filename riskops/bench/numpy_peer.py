@@ -48,7 +48,7 @@ def generator(kind: str, *, seed: int) -> np.random.Generator:
 def growth(
     paths: int, steps: int, *, drift: float, deviation: float, seed: int, block: int = BLOCK, kind: str = "SFC64"
 ) -> Single:
-    """Log growth ``(path,)`` after all steps of one asset: its normals are summed in place, and scaled once at the end."""
+    """Log growth ``(path,)`` after all steps of one asset: normals summed in place, and scaled once at the end."""
     rng = generator(kind, seed=seed)
     out, normals = np.zeros(paths, np.float32), np.empty(block, np.float32)
     for first in range(0, paths, block):
@@ -65,8 +65,10 @@ def growth(
 def scenario_losses(
     paths: int, *, drift: Single, mixing: Single, exposure: Single, seed: int, block: int = 4096, kind: str = "SFC64"
 ) -> Single:
-    """One-day losses ``(path,)`` of a portfolio: correlated normals by BLAS, ``exp`` (vectorised, which ``expm1`` is not
-    on every processor), and a product with the exposures."""
+    """One-day losses ``(path,)`` of a portfolio: normals mixed by BLAS, ``exp``, and a product with the exposures.
+
+    NumPy has vector instructions for ``exp`` on more processors than for ``expm1``.
+    """
     rng = generator(kind, seed=seed)
     losses = np.empty(paths, np.float32)
     normals, mixed = np.empty((2, len(drift), block), np.float32)

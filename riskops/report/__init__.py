@@ -12,7 +12,7 @@ from riskops.report.plots import (
     stress_bars,
     stress_changes,
 )
-from riskops.report.tables import as_text, compare_table, plan_table, summary_table, terminal
+from riskops.report.tables import as_text, compare_table, listing_table, plan_table, summary_table, terminal
 
 __all__ = [
     "as_text",
@@ -22,6 +22,7 @@ __all__ = [
     "fan_chart",
     "figures",
     "figures_csv",
+    "listing_table",
     "loss_distribution",
     "plan_table",
     "stress_bars",

@@ -15,7 +15,7 @@ from rich.text import Text
 from riskops.report.formatting import DASH, Money, count_text, horizon_text, level_text
 from riskops.report.view import SummaryRow, View
 
-__all__ = ["as_text", "compare_table", "plan_table", "summary_table", "terminal"]
+__all__ = ["as_text", "compare_table", "listing_table", "plan_table", "summary_table", "terminal"]
 
 #: Columns of output that is no terminal; the tables fit them.
 WIDTH = 100
@@ -198,6 +198,38 @@ def compare_table(differences: Sequence[Mapping[str, Any]], *, most: int = 40) -
     if len(differences) > most:
         table.caption = Text(f"and {len(differences) - most:,} more")
         table.caption_justify = "left"
+    return table
+
+
+def listing_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay out records of words and numbers, such as runs or scenarios; a column is a key that some record has.
+
+    Parameters
+    ----------
+    rows
+        Records; the first key is the record's name, which is never broken.
+
+    Returns
+    -------
+    rich.table.Table
+        Long texts are broken at words; what a record lacks is a dash.
+
+    Examples
+    --------
+    >>> print(as_text(listing_table([{"run": "a", "paths": 65536}, {"run": "b", "status": "damaged"}])).strip())
+    run   paths  status
+     ────────────────────
+     a    65,536  –
+     b         –  damaged
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, key in enumerate(keys):
+        number = any(isinstance(row.get(key), (int, float)) for row in rows)
+        heading = Text(str(key).replace("_", " "))
+        table.add_column(heading, justify="right" if number else "left", no_wrap=i == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(key))) for key in keys))
     return table
 
 

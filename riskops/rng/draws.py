@@ -97,7 +97,7 @@ def normal_of_log_f32(l, word):  # type: ignore[no-untyped-def]  # noqa: E741
 
 @scalar_function
 def normal_f32(word):  # type: ignore[no-untyped-def]
-    """The standard normal quantile of a word: single precision, within 1.6e-6, exactly antisymmetric, never
+    """The standard normal quantile of a word: single precision, within 1.5e-6, exactly antisymmetric, never
     infinite."""
     return normal_of_log_f32(normal_log_f32(word), word)
 

@@ -104,12 +104,28 @@ def _verify_array(run: RunDirectory, stored: xr.Dataset, name: str, expected: st
 
 @dataclass(frozen=True)
 class Replay:
-    """The outcome of a replay: whether every figure came out again, the differences, and what a refit would give."""
+    """The outcome of a replay: how many figures came out, which differ, and what fitting again would give.
 
-    identical: bool
+    ``facts`` are the names in the head of ``results.json`` (paths, seed, window ...) whose values differ.
+    """
+
     figures: int
     differences: list[dict[str, Any]]
+    facts: tuple[str, ...]
     refit: str
+
+    @property
+    def identical(self) -> bool:
+        """Whether every figure, and all that is said about them, came out again to the last bit."""
+        return not self.differences and not self.facts
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in words."""
+        if self.identical:
+            return f"all {self.figures:,} figures are identical"
+        facts = [f"results.json says something else about {', '.join(self.facts)}"] * bool(self.facts)
+        return "; ".join([f"{len(self.differences):,} of {self.figures:,} figures differ", *facts])
 
 
 def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = None) -> Replay:
@@ -150,11 +166,26 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     manifest = _finished(run)
     job = recorded_job(run)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
-    text = results_text(job, figures(results))
-    stored = (run.path / "results.json").read_text("utf-8")
-    again = json.loads(text)
-    differences = _differences(json.loads(stored)["figures"], again["figures"])
-    return Replay(text == stored, len(again["figures"]), differences, _refit(job.prices, manifest))
+    again, stored = json.loads(results_text(job, figures(results))), _stored_results(run)
+    # another version of riskops may well give the same figures: that is for the figures to show
+    facts = (again.keys() | stored.keys()) - {"figures", "riskops"}
+    return Replay(
+        figures=len(again["figures"]),
+        differences=_differences(stored["figures"], again["figures"]),
+        facts=tuple(sorted(name for name in facts if again.get(name) != stored.get(name))),
+        refit=_refit(job.prices, manifest),
+    )
+
+
+def _stored_results(run: RunDirectory) -> dict[str, Any]:
+    """``results.json`` of a run, with a figure's coordinates and values under each of its figures."""
+    try:
+        stored = json.loads((run.path / "results.json").read_text("utf-8"))
+        for record in stored["figures"]:
+            _ = [record[name] for name in (*KEY, *VALUES)]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise StoreError(f"{run.path}: results.json can't be read ({problem!r})") from problem
+    return dict(stored)
 
 
 def _refit(prices: xr.Dataset, manifest: Mapping[str, Any]) -> str:
@@ -198,11 +229,6 @@ def compare(first: RunDirectory, second: RunDirectory) -> list[dict[str, Any]]:
     StoreError
         A run is not complete, or its results can't be read.
     """
-    both = []
     for run in (first, second):
         _finished(run)
-        try:
-            both.append(json.loads((run.path / "results.json").read_text("utf-8"))["figures"])
-        except (OSError, ValueError, KeyError) as problem:
-            raise StoreError(f"{run.path}: results.json can't be read ({problem})") from problem
-    return _differences(*both)
+    return _differences(_stored_results(first)["figures"], _stored_results(second)["figures"])

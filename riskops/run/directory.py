@@ -19,7 +19,7 @@ from typing import Any
 
 import xarray as xr
 
-from riskops.errors import InputError, StoreError
+from riskops.errors import StoreError
 
 __all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run"]
 
@@ -74,7 +74,7 @@ class RunDirectory:
     @property
     def partial(self) -> Path:
         """Where the run is built."""
-        return self.path.with_name(self.path.name + PARTIAL)
+        return self.path.parent / (self.path.name + PARTIAL)
 
     @property
     def complete(self) -> bool:
@@ -91,20 +91,31 @@ class RunDirectory:
         """The Zarr group."""
         return self.home / STORE
 
-    def create(self) -> RunDirectory:
-        """Make the partial directory; one that exists, finished or not, is an error, and so is a place that can't
-        be."""
+    @property
+    def resumable(self) -> bool:
+        """Whether a run was begun here and not finished."""
+        return not self.complete and (self.partial / MANIFEST).is_file()
+
+    def check_free(self) -> None:
+        """Raise ``StoreError`` when the place is taken, by a run finished or not, or by anything else."""
+        if self.path.name.endswith(PARTIAL):
+            raise StoreError(f"--out: {self.path} ends in {PARTIAL}, which marks runs in the making")
         if self.path.exists():
             raise StoreError(f"--out: {self.path} exists; choose another directory")
-        if (self.partial / MANIFEST).exists():
+        if self.resumable:
             raise StoreError(
                 f"--out: {self.partial} holds an interrupted run; resume it: riskops runs resume {self.path}"
             )
-        if self.partial.exists():
-            if {path.name for path in self.partial.iterdir()} - {STORE}:
-                raise StoreError(f"--out: {self.partial} is in the way and is no run; move it")
-            shutil.rmtree(self.partial)  # a run that was killed before its manifest was written: only a copy of prices
+        # a run that was killed before its manifest was written leaves a copy of prices, which may go
+        if self.partial.exists() and {path.name for path in self.partial.iterdir()} - {STORE}:
+            raise StoreError(f"--out: {self.partial} is in the way and is no run; move it")
+
+    def create(self) -> RunDirectory:
+        """Make the partial directory; a place that is taken or can't be made is an error."""
+        self.check_free()
         try:
+            if self.partial.exists():
+                shutil.rmtree(self.partial)
             self.partial.mkdir(parents=True)
         except OSError as problem:
             raise StoreError(f"--out: {self.partial} can't be made: {problem.strerror}") from problem
@@ -114,19 +125,19 @@ class RunDirectory:
         """One line about the run, for a listing."""
         try:
             manifest = self.manifest()
-        except StoreError as problem:
-            return {"run": self.path.name, "status": f"damaged: {problem}"}
-        what = manifest["what"]
-        return {
-            "run": self.path.name,
-            "status": "complete" if self.complete else "partial",
-            "created": manifest["created"],
-            "title": what["title"],
-            "paths": what["simulation"]["paths"],
-            "portfolios": len(what["portfolios"]["names"]),
-            "scenarios": len(what["scenarios"]),
-            "spec": manifest["spec_hash"][:12],
-        }
+            what = manifest["what"]
+            return {
+                "run": self.path.name,
+                "status": "complete" if self.complete else "partial",
+                "created": manifest["created"],
+                "paths": what["simulation"]["paths"],
+                "portfolios": len(what["portfolios"]["names"]),
+                "scenarios": len(what["scenarios"]),
+                "spec": manifest["spec_hash"][:12],
+                "title": what["title"],
+            }
+        except (StoreError, KeyError, TypeError):
+            return {"run": self.path.name, "status": "damaged manifest"}
 
     def manifest(self) -> dict[str, Any]:
         """Read the manifest of a complete run, or of a partial one."""
@@ -178,15 +189,15 @@ def _flush(path: Path) -> None:
 
 
 def find_run(name: str, *, root: Path) -> RunDirectory:
-    """A run by its id under the root, or by a path (anything with a separator, or a directory that exists)."""
+    """A run by its id under the root, or by its path: a run that is there under the name itself comes first."""
     given = Path(name)
-    if RUN_ID.fullmatch(name) and not given.exists() and not given.with_name(given.name + PARTIAL).exists():
+    if RUN_ID.fullmatch(name) and not RunDirectory(given).home.exists():
         given = root / name
-    if given.name.endswith(PARTIAL):
-        given = given.with_name(given.name.removesuffix(PARTIAL))
-    run = RunDirectory(given)
+    if given.name in ("", ".."):  # the folder one is in, or the one above
+        given = given.absolute().resolve()
+    run = RunDirectory(given.parent / given.name.removesuffix(PARTIAL))
     if not run.home.exists():
-        raise StoreError(f"run: {name!r} is neither a run under {root} nor a run directory")
+        raise StoreError(f"run: {name!r} is neither the id of a run under {root} nor the path of one")
     return run
 
 
@@ -228,10 +239,3 @@ def open_run(path: str | Path) -> xr.Dataset:
     if not run.complete or manifest.get("status") != "complete":
         raise StoreError(f"{path}: the run is not complete; finish it (riskops runs resume {path})")
     return xr.open_zarr(run.store, consolidated=False)
-
-
-def check_run_id(name: str) -> str:
-    """Return a run id that is safe as a directory name (contract C9)."""
-    if not RUN_ID.fullmatch(name):
-        raise InputError(f"run id: {name!r} does not match {RUN_ID.pattern}")
-    return name

@@ -130,9 +130,10 @@ def execute(
     manifest = first_manifest(job, configuration=configuration, projected=projected, html=html, root=str(out.parent))
     with _disk_errors(run):
         run.create()
-        create_store(run.store / PRICES)
-        write_small(job.prices[["price"]], run.store / PRICES)
-        run.write_json(MANIFEST, manifest)
+        with _nothing_half_begun(run):
+            create_store(run.store / PRICES)
+            write_small(job.prices[["price"]], run.store / PRICES)
+            run.write_json(MANIFEST, manifest)
         return _complete(job, run, manifest, cluster=cluster, progress=progress, performance=performance)
 
 
@@ -243,10 +244,23 @@ def _disk_errors(run: RunDirectory) -> Iterator[None]:
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO):
             raise
-        raise StoreError(
-            f"store.root: {problem.strerror}; what was computed is kept in {run.partial}: "
-            f"make room, then riskops runs resume {run.path}"
-        ) from problem
+        kept = (
+            f"what was computed is kept in {run.partial}: make room, then riskops runs resume {run.path}"
+            if run.resumable
+            else "the run was not begun"
+        )
+        raise StoreError(f"store.root: {problem.strerror}; {kept}") from problem
+
+
+@contextmanager
+def _nothing_half_begun(run: RunDirectory) -> Iterator[None]:
+    """Without a manifest nothing can be resumed, so a failure before it leaves no directory behind."""
+    try:
+        yield
+    except BaseException:
+        if not run.resumable:
+            shutil.rmtree(run.partial, ignore_errors=True)
+        raise
 
 
 def compute_results(

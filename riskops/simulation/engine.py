@@ -24,7 +24,7 @@ from riskops.models import Model
 from riskops.models.base import Array
 from riskops.rng import TILE, tile_counters
 from riskops.scalar import log_f64
-from riskops.schema import variable
+from riskops.schema import validate, variable
 from riskops.simulation.plan import Workload, chunk_sizes
 from riskops.simulation.shocks import ShockBuffers
 from riskops.simulation.spec import SimulationSpec
@@ -153,6 +153,7 @@ def path_job(
         raise InputError(f"scenarios: {', '.join(names) or 'none'}: names must be unique and at least one is needed")
     if prices is None and scenarios is not None:
         raise InputError("prices: the price dataset is needed to resolve the scenarios' price moves")
+    prices = None if prices is None else _in_order(prices, spec.assets)
     models: dict[tuple[str, bytes], tuple[Model, npt.NDArray[np.float64]]] = {}
     model_of: list[int] = []
     outputs: list[npt.NDArray[np.float64]] = []
@@ -175,6 +176,14 @@ def path_job(
         start_shift=np.stack([shift for _, shift in models.values()]),
         output_shift=np.stack(outputs),
     )
+
+
+def _in_order(prices: xr.Dataset, assets: Sequence[str]) -> xr.Dataset:
+    """The prices in the order of the model's assets: price moves are matched by name, like the model's parameters."""
+    known = [str(name) for name in validate(prices, "price")["asset"].values]
+    if set(known) != set(assets):
+        raise InputError(f"prices: assets {', '.join(known)} are not those of the model, {', '.join(assets)}")
+    return prices if known == list(assets) else prices.sel(asset=list(assets))
 
 
 class _Unshocked:

@@ -137,7 +137,7 @@ def test_tile_counters():
 
 def _elsewhere(tmp_path: Path, module: str, **environment: str) -> dict[str, np.ndarray]:
     """The fills of a module, computed by another interpreter under these settings, warnings being errors there too."""
-    root = Path(scalar.__file__).parents[1]
+    root = Path(scalar.__file__).parents[2]
     target = tmp_path / "fills.npz"
     subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.rng.plain_python", module, str(target)],
@@ -190,7 +190,7 @@ def test_missing_extra_is_named():
         "from riskops.errors import MissingExtraError\n"
         "try:\n    import riskops.rng.cuda\nexcept MissingExtraError as error:\n    print(error)"
     )
-    root = Path(scalar.__file__).parents[1]
+    root = Path(scalar.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=60
     )

@@ -1,0 +1,129 @@
+"""What stands around every command: errors become one line and a status, and a scheduler is open while it works."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import typer
+
+from riskops.errors import ClusterError, InputError, RiskopsError
+
+if TYPE_CHECKING:
+    from riskops.cluster import Cluster
+    from riskops.config import Config
+    from riskops.progress import Progress
+
+__all__ = ["cluster_keys", "cluster_of", "guarded", "kept", "load", "progress_bar", "say", "show", "write_file"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: What ``--cluster`` takes besides an address.
+INSIDE = ("threads", "synchronous", "processes")
+
+
+def say(text: str) -> None:
+    """Print to standard error: standard output is for results alone."""
+    print(text, file=sys.stderr)
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Bad input ends in one clear line and status 2, an interrupt in one line and status 130; never in a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except RiskopsError as problem:
+            for line in str(problem).splitlines():
+                say(f"riskops: {line}")
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            say("riskops: interrupted")
+            raise typer.Exit(130) from None
+
+    return run
+
+
+@contextmanager
+def kept(place: Path) -> Iterator[None]:
+    """When the work inside is cut off, say how it goes on, if there is anything to go on from."""
+    from riskops.run import RunDirectory
+
+    hint = f"what was computed is kept: riskops runs resume {shlex.quote(str(place))}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        begun = RunDirectory(place).resumable
+        say(f"riskops: interrupted; {hint}" if begun else "riskops: interrupted; nothing was begun")
+        raise typer.Exit(130) from None
+    except ClusterError as problem:
+        if not RunDirectory(place).resumable:
+            raise
+        raise ClusterError(f"{problem}; {hint}") from problem
+
+
+def cluster_keys(where: str | None, workers: int | None) -> dict[str, Any]:
+    """The keys of the section ``cluster`` that ``--cluster`` and ``--workers`` set."""
+    keys: dict[str, Any] = {}
+    if where in INSIDE:
+        keys = {"kind": where, "address": None}
+    elif where is not None:
+        if ":" not in where:
+            raise InputError(f"--cluster: {where!r} is not {', '.join(INSIDE)} or an address such as tcp://host:8786")
+        keys = {"kind": "address", "address": where if "://" in where else f"tcp://{where}"}
+    return keys if workers is None else keys | {"workers": workers}
+
+
+def load(path: Path, overrides: list[str] | None, where: str | None, workers: int | None) -> Config:
+    """The configuration with what the command line sets over it."""
+    from riskops.config import load_config
+
+    keys = {name: "null" if value is None else value for name, value in cluster_keys(where, workers).items()}
+    return load_config(path, overrides=[*(overrides or ()), *(f"cluster.{name}={v}" for name, v in keys.items())])
+
+
+@contextmanager
+def cluster_of(section: Mapping[str, Any], *, dashboard: bool = False) -> Iterator[Cluster]:
+    """Open the scheduler that the section ``cluster`` of a configuration describes."""
+    from riskops.cluster import open_cluster
+
+    keys = dict(section)
+    live = keys.get("kind") in ("processes", "address")
+    if dashboard and not live:
+        say(
+            f"riskops: {keys.get('kind')}: no live dashboard (--cluster processes has one); a report of the tasks is saved"
+        )
+    opened: AbstractContextManager[Cluster] = open_cluster(**keys | {"dashboard": dashboard and live})
+    with opened as cluster:
+        if cluster.dashboard_link:
+            say(f"dashboard: {cluster.dashboard_link}")
+        yield cluster
+
+
+def progress_bar(quiet: bool) -> Progress:
+    """A progress bar on standard error; one that shows nothing when quiet."""
+    from riskops.progress import Progress
+
+    return Progress(quiet=quiet)
+
+
+def show(renderable: Any) -> None:
+    """Print a table, or text, to standard output."""
+    from riskops.report import terminal
+
+    terminal().print(renderable)
+
+
+def write_file(option: str, path: Path, text: str) -> None:
+    """Write what an option asks for; a place that can't be written is bad input."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as problem:
+        raise InputError(f"{option}: {path} can't be written: {problem.strerror}") from problem

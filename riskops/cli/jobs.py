@@ -1,0 +1,140 @@
+"""The commands that begin something: ``init``, ``run``, ``plan`` and ``bench``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from riskops.cli.frame import cluster_of, guarded, kept, load, progress_bar, say, show, write_file
+from riskops.cli.options import AsJson, ClusterName, ConfigPath, Overrides, Quiet, Workers
+
+__all__ = ["bench", "init", "plan", "run"]
+
+
+@guarded
+def init(
+    prices: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PRICES", help="Your prices (.csv, .csv.gz, .parquet, .zarr): dates, then one column an asset."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where to write; default: <prices>.yaml in this folder."),
+    ] = None,
+) -> None:
+    """Write a starter configuration for your own prices."""
+    from riskops.config import starter_config
+    from riskops.errors import InputError
+    from riskops.market import load_prices
+
+    target = Path(prices.name.split(".")[0] + ".yaml") if out is None else out
+    if target.exists():
+        raise InputError(f"--out: {target} exists; choose another file")
+    write_file(
+        "--out", target, starter_config(prices.absolute() if prices.exists() else prices, load_prices(str(prices)))
+    )
+    print(f"{target}: look through it, then riskops run {target}")
+
+
+@guarded
+def run(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The run's directory; default: <store.root>/<config>-<utc time>."),
+    ] = None,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve Dask's dashboard meanwhile and keep its performance report.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate, measure, stress; print and keep the report.
+
+    \b
+    riskops run configs/market_risk.yaml
+    riskops run configs/market_risk.yaml --set simulation.paths=4194304 --set risk.levels=[0.99]
+    riskops run configs/market_risk.yaml --cluster processes --workers 4 --dashboard
+
+    The run's directory holds the report (report.html), all figures (results.json, figures.csv), the losses of every
+    path (results.zarr) and the manifest. It appears when it is complete; an interrupted run can be resumed.
+    """
+    from riskops.run import RunDirectory, execute, new_run_id, prepare
+
+    settings = load(config, overrides, cluster, workers)
+    place = out if out is not None else Path(settings.store.root) / new_run_id(config.stem)
+    RunDirectory(place).check_free()
+    job = prepare(settings, title=config.stem)
+    watch = dashboard or settings.cluster.dashboard
+    with kept(place), cluster_of(settings.cluster.model_dump(), dashboard=watch) as where:
+        done = execute(
+            job,
+            configuration=settings.resolved(),
+            out=place,
+            cluster=where,
+            progress=progress_bar(quiet),
+            html=settings.report.html,
+            performance=watch,
+        )
+    if not quiet:
+        from riskops.report import summary_table
+        from riskops.run import open_run
+
+        show(summary_table(open_run(done)))
+    print(f"report: {done / 'report.html'}" if settings.report.html else f"run: {done}")
+
+
+@guarded
+def plan(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what would run: chunks, tasks, memory and disk.
+
+    Nothing is computed or written. What will not fit is refused, with the setting to change.
+    """
+    from riskops.report import plan_table
+    from riskops.run import plan_job, prepare
+
+    settings = load(config, overrides, cluster, workers)
+    job = prepare(settings, title=config.stem)
+    with cluster_of(settings.cluster.model_dump() | {"dashboard": False}) as where:
+        projected = plan_job(job, cluster=where, place=Path(settings.store.root)).record()
+    if as_json:
+        print(json.dumps(projected, indent=1))
+    else:
+        show(plan_table(projected))
+
+
+@guarded
+def bench(
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: all of them.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")
+    ] = None,
+) -> None:
+    """Time riskops against NumPy, dask.array and zarr.
+
+    Each row is measured in this process, on the same cores, for equal outputs, and held to its target where it has one.
+    """
+    from riskops.bench import bench_table, run_suites
+
+    rows = run_suites(None if suite is None else suite.split(","), say=say)
+    show(bench_table(rows))
+    if json_file is not None:
+        write_file("--json", json_file, json.dumps([row.record() for row in rows], indent=1) + "\n")
+    if not all(row.agrees for row in rows):
+        say("riskops: a row does not agree in value with its baseline")
+        raise typer.Exit(1)

@@ -1,0 +1,148 @@
+"""``riskops runs``: list, inspect, check, finish and repeat what was run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from riskops.cli.frame import cluster_keys, cluster_of, guarded, kept, progress_bar, say, show
+from riskops.cli.options import AsJson, ClusterName, Quiet, Root, RunName, Workers, group
+
+__all__ = ["app"]
+
+ROOT = Path("runs")
+
+app = group(
+    "runs",
+    """List, inspect, check, finish and repeat runs.
+
+    A run is named by its id, the name of its folder under the root (--root, else runs/), or by its path.
+    """,
+)
+
+
+@app.command("list")
+@guarded
+def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
+    """List the runs, complete and interrupted."""
+    from riskops.report import listing_table
+    from riskops.run import list_runs
+
+    rows = [run.summary() for run in list_runs(root)]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    elif rows:
+        show(listing_table(rows))
+    else:
+        say(f"riskops: no runs under {root}")
+
+
+@app.command("show")
+@guarded
+def show_(name: RunName, root: Root = ROOT, as_json: AsJson = False) -> None:
+    """Show a run's figures, or its manifest (--json)."""
+    from riskops.report import summary_table
+    from riskops.run import find_run, open_run
+
+    run = find_run(name, root=root)
+    if as_json:
+        print(json.dumps(run.manifest(), indent=1))
+    else:
+        show(summary_table(open_run(run.path)))
+
+
+@app.command("verify")
+@guarded
+def verify_(name: RunName, root: Root = ROOT) -> None:
+    """Hold a run to the checksums of its manifest.
+
+    Every file and every stored number is read. Exit status 1 when something is not what it was, one line for each.
+    """
+    from riskops.run import find_run, verify
+
+    run = find_run(name, root=root)
+    wrong = verify(run)
+    for line in wrong:
+        say(f"riskops: {run.path}: {line}")
+    if wrong:
+        raise typer.Exit(1)
+    print(f"{run.path}: every file and array is what the manifest says")
+
+
+@app.command("resume")
+@guarded
+def resume_(
+    name: RunName, root: Root = ROOT, cluster: ClusterName = None, workers: Workers = None, quiet: Quiet = False
+) -> None:
+    """Finish an interrupted run, to the same bytes.
+
+    What is stored is checked and kept, what is missing is computed: where the run was begun, unless --cluster says
+    otherwise.
+    """
+    from riskops.report import summary_table
+    from riskops.run import find_run, open_run, resume
+
+    run = find_run(name, root=root)
+    begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"]["cluster"]
+    section = (
+        cluster_keys(cluster or "threads", workers) if cluster or not begun else begun | cluster_keys(None, workers)
+    )
+    with kept(run.path), cluster_of(section) as where:
+        done = resume(run, cluster=where, progress=progress_bar(quiet))
+    if not quiet:
+        show(summary_table(open_run(done)))
+    report = done / "report.html"
+    print(f"report: {report}" if report.is_file() else f"run: {done}")
+
+
+@app.command("replay")
+@guarded
+def replay_(
+    name: RunName, root: Root = ROOT, cluster: ClusterName = None, workers: Workers = None, quiet: Quiet = False
+) -> None:
+    """Compute a run again; are the figures identical?
+
+    Nothing but the run's directory is read. Exit status 1 when a figure differs, in its last bit even.
+    """
+    from riskops.report import compare_table
+    from riskops.run import find_run, replay
+
+    run = find_run(name, root=root)
+    with cluster_of(cluster_keys(cluster or "threads", workers)) as where:
+        outcome = replay(run, cluster=where, progress=progress_bar(quiet))
+    if outcome.identical:
+        print(f"{run.path}: {outcome.verdict}; {outcome.refit}")
+        return
+    show(compare_table(outcome.differences))
+    say(f"riskops: {run.path}: {outcome.verdict}; {outcome.refit}")
+    raise typer.Exit(1)
+
+
+@app.command("compare")
+@guarded
+def compare_(
+    first: RunName,
+    second: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")],
+    root: Root = ROOT,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the figures of two runs, to the last bit.
+
+    Exit status 1 when they differ.
+    """
+    from riskops.report import compare_table
+    from riskops.run import compare, find_run
+
+    differences = compare(find_run(first, root=root), find_run(second, root=root))
+    if as_json:
+        print(json.dumps(differences, indent=1))
+    elif differences:
+        show(compare_table(differences))
+    else:
+        print("all figures are identical")
+    if differences:
+        say(f"riskops: {len(differences):,} figures differ")
+        raise typer.Exit(1)
