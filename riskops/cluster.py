@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask
+from dask.local import get_sync
 from dask.system import cpu_count
+from dask.threaded import get as get_threaded
 from dask.utils import parse_bytes
 
 from riskops.checks import check_integer, check_one_of
@@ -257,15 +259,16 @@ def _refuse_idle_settings(
 def _local(kind: str, workers: int | None, limit: int | None) -> Iterator[Cluster]:
     count = 1 if kind == "synchronous" else workers or cpu_count()
     memory = limit or total_memory() // count
+    # The functions themselves, not their names: to look a name up, Dask imports distributed, for half a second.
     if kind == "synchronous":
-        with dask.config.set(scheduler=kind):
-            yield Cluster(kind, 1, 1, memory, _options={"scheduler": kind})
+        with dask.config.set(scheduler=get_sync):
+            yield Cluster(kind, 1, 1, memory, _options={"scheduler": get_sync})
         return
     # An own pool, not Dask's: it ends with the block, and no task of an interrupted computation outlives it.
     pool = concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="riskops")
     try:
-        with dask.config.set(scheduler=kind, pool=pool):
-            yield Cluster(kind, count, count, memory, _options={"scheduler": kind, "pool": pool})
+        with dask.config.set(scheduler=get_threaded, pool=pool):
+            yield Cluster(kind, count, count, memory, _options={"scheduler": get_threaded, "pool": pool})
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

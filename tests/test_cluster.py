@@ -154,7 +154,7 @@ def test_the_pool_of_threads_ends_with_the_block() -> None:
         assert (cluster.workers, cluster.threads, cluster.client, cluster.dashboard_link) == (3, 3, None, None)
         assert cluster.memory_per_worker == total_memory() // 3
         cluster.compute(*graph())
-        assert dask.config.get("scheduler") == "threads"
+        assert dask.config.get("scheduler") is dask.threaded.get
         graph()[0].compute()
     assert {thread for thread in threading.enumerate() if thread.name.startswith("riskops")} == before
     assert dask.config.get("scheduler", None) == scheduler

@@ -1,4 +1,4 @@
-"""The work of the suites `var` and `store`: twenty correlated assets, one long portfolio, and its tail by bare kernels."""
+"""The work of the suites `var` and `store`: twenty correlated assets, one long portfolio, its tail by bare kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark says: one row for each comparison, with the target that DESIGN.md sets for it, and the table of rows."""
+"""What a benchmark says: a row for each comparison, with the target that DESIGN.md sets for it, and their table."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def bench_table(rows: Sequence[Row]) -> Table:
     1
     """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("Work", "Baseline"):
-        table.add_column(column, overflow="fold", ratio=1)
+    for column, share in (("Work", 3), ("Baseline", 2)):
+        table.add_column(column, overflow="fold", ratio=share)
     for column in ("Ours", "Theirs", "Ratio", "Agrees", "Target"):
         table.add_column(column, justify="right", no_wrap=True)
     suite = None

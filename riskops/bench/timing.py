@@ -1,7 +1,7 @@
-"""How times are taken: contestants in turn, round after round, so that all of them see the same noise; the best round counts.
+"""How times are taken: contestants in turn, round after round, so that all see the same noise; the best round counts.
 
-Before the first round each is called once: it compiles or loads its kernels, touches its memory, and gives the result that is
-compared. The garbage collector rests while a clock runs.
+Before the first round each is called once: it compiles or loads its kernels, touches its memory, and gives the result
+that is compared. The garbage collector rests while a clock runs.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def race(
         if between is not None:
             between()
     best = [float("inf")] * len(contestants)
+    gc.collect()
     started = time.perf_counter()
     for done in range(rounds):
         if done >= 3 and time.perf_counter() - started > seconds:
@@ -83,7 +84,6 @@ def race(
 
 
 def _clock(contestant: Callable[[], Any]) -> float:
-    gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -100,6 +100,8 @@ def _clock(contestant: Callable[[], Any]) -> float:
 @contextmanager
 def on_threads(count: int) -> Iterator[Executor]:
     """A pool of threads that is also Dask's scheduler inside the block."""
-    with ThreadPoolExecutor(count, thread_name_prefix="bench") as pool:
-        with dask.config.set(scheduler="threads", pool=pool):
-            yield pool
+    with (
+        ThreadPoolExecutor(count, thread_name_prefix="bench") as pool,
+        dask.config.set(scheduler="threads", pool=pool),
+    ):
+        yield pool

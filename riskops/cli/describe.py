@@ -13,7 +13,7 @@ from riskops.cli.options import AsJson, group
 
 __all__ = ["app"]
 
-app = group("describe", "What there is: models, measures, scenarios and configuration keys.")
+app = group("describe", "List models, measures, scenarios and configuration keys.")
 
 
 def _listing(rows: Sequence[dict[str, Any]], as_json: bool, *, shown: Sequence[dict[str, Any]] | None = None) -> None:

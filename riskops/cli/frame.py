@@ -97,9 +97,7 @@ def cluster_of(section: Mapping[str, Any], *, dashboard: bool = False) -> Iterat
     keys = dict(section)
     live = keys.get("kind") in ("processes", "address")
     if dashboard and not live:
-        say(
-            f"riskops: {keys.get('kind')}: no live dashboard (--cluster processes has one); a report of the tasks is saved"
-        )
+        say(f"riskops: {keys['kind']} has no live dashboard, --cluster processes has; a report of the tasks is kept")
     opened: AbstractContextManager[Cluster] = open_cluster(**keys | {"dashboard": dashboard and live})
     with opened as cluster:
         if cluster.dashboard_link:

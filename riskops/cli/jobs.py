@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +26,7 @@ def init(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Where to write; default: <prices>.yaml in this folder."),
+        typer.Option("--out", metavar="FILE", help="Where to write; default: <prices>.yaml, here."),
     ] = None,
 ) -> None:
     """Write a starter configuration for your own prices."""
@@ -35,10 +37,16 @@ def init(
     target = Path(prices.name.split(".")[0] + ".yaml") if out is None else out
     if target.exists():
         raise InputError(f"--out: {target} exists; choose another file")
-    write_file(
-        "--out", target, starter_config(prices.absolute() if prices.exists() else prices, load_prices(str(prices)))
-    )
-    print(f"{target}: look through it, then riskops run {target}")
+    write_file("--out", target, starter_config(_seen_from(target.parent, prices), load_prices(str(prices))))
+    print(f"{target}: look through it, then riskops run {shlex.quote(str(target))}")
+
+
+def _seen_from(folder: Path, prices: Path) -> str:
+    """The path of the prices as a configuration in ``folder`` has it: relative when they lie in there or below."""
+    if not prices.exists():
+        return str(prices)  # the name of a bundled data set
+    inside = os.path.relpath(prices, folder)
+    return os.path.abspath(prices) if inside.startswith("..") else inside
 
 
 @guarded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,9 +36,15 @@ def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
     elif rows:
-        show(listing_table(rows))
+        shown = ("run", "status", "created", "paths", "title")
+        show(listing_table([{key: _short(row[key]) for key in shown if key in row} for row in rows]))
     else:
         say(f"riskops: no runs under {root}")
+
+
+def _short(value: Any) -> Any:
+    """A moment to the minute, everything else as it is."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):.*", r"\1 \2", value) if isinstance(value, str) else value
 
 
 @app.command("show")
@@ -87,9 +94,7 @@ def resume_(
 
     run = find_run(name, root=root)
     begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"]["cluster"]
-    section = (
-        cluster_keys(cluster or "threads", workers) if cluster or not begun else begun | cluster_keys(None, workers)
-    )
+    section = {"kind": "threads"} | (begun if cluster is None else {}) | cluster_keys(cluster, workers)
     with kept(run.path), cluster_of(section) as where:
         done = resume(run, cluster=where, progress=progress_bar(quiet))
     if not quiet:

@@ -16,7 +16,9 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from riskops.config.options import describe_options
 from riskops.config.sections import Config
+from riskops.errors import InputError
 from riskops.models import list_models
+from riskops.scenarios import load_library
 from riskops.schema import validate
 
 __all__ = ["ConfigKey", "config_keys", "starter_config"]
@@ -24,6 +26,8 @@ __all__ = ["ConfigKey", "config_keys", "starter_config"]
 #: Daily returns in the starter's calibration window, when there are as many: four years.
 _WINDOW = 1008
 _WIDTH = 110
+#: The scenario library of a starter configuration.
+_LIBRARY = "market"
 
 
 class ConfigKey(NamedTuple):
@@ -102,12 +106,28 @@ def starter_config(prices: str | Path, dataset: xr.Dataset) -> str:
         "model.window": window,
         "simulation.steps": 10,
         "risk.horizons": [1, 10],
+        "stress.library": _LIBRARY,
     }
-    head = (
+    head = [
         f"# {dataset.sizes['asset']} assets, {len(dates)} dates from {dates[0]} to {dates[-1]}.",
         "# `riskops plan` says what would run, `riskops run` runs it, `riskops describe config` explains the keys.",
-    )
+    ]
+    left_out = [name for name, applies in _scenarios(dataset) if not applies]
+    if left_out:
+        values["stress.scenarios"] = [name for name, applies in _scenarios(dataset) if applies]
+        head += _comment(f"Scenarios of {_LIBRARY} whose dates or assets these prices lack: {', '.join(left_out)}.", "")
     return "\n".join((*head, *_lines(values))) + "\n"
+
+
+def _scenarios(prices: xr.Dataset) -> Iterator[tuple[str, bool]]:
+    """The scenarios of the library, and whether they apply to these prices."""
+    for scenario in load_library(_LIBRARY):
+        try:
+            scenario.price_shock(prices)
+        except InputError:
+            yield scenario.name, False
+        else:
+            yield scenario.name, True
 
 
 def _lines(values: Mapping[str, Any]) -> Iterator[str]:

@@ -157,7 +157,7 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
     lead = tuple(str(d) for d in loss.dims[:-1])
     stressed = "scenario" in lead
     if stressed and str(loss["scenario"].values[0]) != "base":
-        raise InputError(f"scenario: {loss['scenario'].values[0]!r} stands first, 'base' must")
+        raise InputError(f"scenario: {str(loss['scenario'].values[0])!r} stands first, 'base' must")
     names = with_errors([*MEASURES, *(f"{m}_change" for m in MEASURES if stressed)])
     return lazy_variables(
         result,

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betainc
 
 from riskops.checks import check_integer, check_level, check_levels, exact_level
 from riskops.errors import InputError
@@ -77,9 +78,21 @@ def quantile_and_shortfall(tail: npt.NDArray[np.float64], level: float, n: int) 
 
 @lru_cache(maxsize=256)
 def _ranks(level: float, n: int) -> tuple[int, int]:
-    from scipy.stats import binom  # slow to import, and needed only once figures are made
+    return _binomial_quantile(SIDE, n, level), _binomial_quantile(1.0 - SIDE, n, level) + 1
 
-    return int(binom.ppf(SIDE, n, level)), int(binom.ppf(1.0 - SIDE, n, level)) + 1
+
+def _binomial_quantile(probability: float, n: int, p: float) -> int:
+    """The smallest k with ``P(X <= k) >= probability``, X binomial(n, p); scipy.stats has it, and costs half a second
+    to import."""
+    low, high = -1, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        # P(X <= k) is the regularised incomplete beta function I_{1-p}(n - k, k + 1)
+        if betainc(n - middle, middle + 1, 1.0 - p) >= probability:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def interval_ranks(level: float, n: int) -> tuple[int, int]:

@@ -33,9 +33,13 @@ class Money:
     decimals: int
 
     @classmethod
-    def fit(cls, currency: str, *, scale: float) -> Money:
-        """Choose the unit for amounts up to ``scale``: about six digits, in thousands or millions when large."""
-        divisor = 1.0 if scale < 1e7 else 1e3 if scale < 1e10 else 1e6
+    def fit(cls, currency: str, *, scale: float, largest: float | None = None) -> Money:
+        """Choose how to write amounts up to ``scale``: in whole units up to 1e9, in thousands or millions beyond.
+
+        The unit is that of the ``largest`` amount of a report, so that all its portfolios share it; amounts below
+        100,000 of the unit have decimals.
+        """
+        divisor = next((unit for unit in (1.0, 1e3) if max(scale, largest or 0.0) <= 1e9 * unit), 1e6)
         scaled = scale / divisor
         decimals = min(max(5 - math.floor(math.log10(scaled)), 0), 12) if scaled > 0.0 else 2
         # One decimal looks unlike money, and three like thousands where the comma is a decimal point.

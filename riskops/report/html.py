@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import xarray as xr
 
 from riskops.report import plots
 from riskops.report.formatting import DASH, Figure, Money, horizon_text, level_text, percent_text
-from riskops.report.view import BASE, View
+from riskops.report.view import BASE, StressRow, View
 
 __all__ = ["write_html"]
 
@@ -19,8 +19,8 @@ _MOST_CORRELATED = 40
 
 def write_html(
     results: xr.Dataset,
-    path: str | Path,
     *,
+    path: str | Path,
     configuration: str,
     lineage: Mapping[str, Any],
     title: str | None = None,
@@ -56,12 +56,16 @@ def write_html(
     >>> import tempfile
     >>> from riskops.report.example import example_results
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_html(example_results(), f"{folder}/report.html", configuration="", lineage={}).name
-    'report.html'
+    ...     page = write_html(
+    ...         example_results(), path=f"{folder}/report.html", configuration="seed: 1", lineage={"Seed": 1}
+    ...     )
+    ...     "growth loses no more than 10.00 USD" in page.read_text(encoding="utf-8")
+    True
     """
     view = View(results)
     drawn = _plots(view)
     script, elements = plots.embed(drawn)
+    portfolios = [_portfolio(view, i, name, elements) for i, name in enumerate(view.portfolios)]
     heading = str(view.attrs.get("title") or "Market risk") if title is None else title
     text = (
         _environment()
@@ -72,7 +76,9 @@ def write_html(
             library=_safe(plots.library()) if drawn else "",
             script=_safe(script),
             facts=view.facts(),
-            portfolios=[_portfolio(view, i, name, elements) for i, name in enumerate(view.portfolios)],
+            portfolios=portfolios,
+            overview=len(portfolios) > 1,
+            worst_known=bool(view.stressed),
             correlation=_safe(elements.get("correlation", "")),
             correlation_left_out=max(len(view.labels("asset")) - _MOST_CORRELATED, 0),
             horizon=view.horizons[-1],
@@ -92,7 +98,7 @@ def write_html(
 
 
 def _plots(view: View) -> dict[str, Any]:
-    """All plots by name: those of a portfolio begin with its number."""
+    """All plots by name: those of a portfolio begin with its number. A title that a heading states is left out."""
     results, horizons = view.results, view.horizons
     drawn: dict[str, Any] = {}
     for i, portfolio in enumerate(view.portfolios):
@@ -101,29 +107,36 @@ def _plots(view: View) -> dict[str, Any]:
             for horizon in sorted({horizons[0], horizons[-1]}):
                 drawn[f"{i}-loss-{horizon!r}"] = plots.loss_distribution(results, portfolio=portfolio, horizon=horizon)
             if view.portfolio_value(portfolio) is not None:
-                drawn[f"{i}-fan"] = plots.fan_chart(results, portfolio=portfolio)
+                drawn[f"{i}-fan"] = _untitled(plots.fan_chart(results, portfolio=portfolio))
         if view.contributions(**tail):
-            drawn[f"{i}-contributions"] = plots.contribution_bars(results, **tail)
+            drawn[f"{i}-contributions"] = _untitled(plots.contribution_bars(results, **tail))
         if view.stressed:
             drawn[f"{i}-stress"] = plots.stress_bars(results, **tail)
             drawn[f"{i}-changes"] = plots.stress_changes(results, **tail)
     if "correlation" in results and len(view.labels("asset")) > 1:
-        drawn["correlation"] = plots.correlation_map(results, horizon=horizons[-1], most=_MOST_CORRELATED)
+        drawn["correlation"] = _untitled(plots.correlation_map(results, horizon=horizons[-1], most=_MOST_CORRELATED))
     return drawn
+
+
+def _untitled(plot: Any) -> Any:
+    plot.title = None
+    return plot
 
 
 def _portfolio(view: View, i: int, portfolio: str, elements: Mapping[str, str]) -> dict[str, Any]:
     """What the template shows of one portfolio."""
     horizon, level = view.horizons[-1], view.levels[-1]
     tail: Any = {"horizon": horizon, "level": level}
-    stress = view.stress(portfolio, **tail)
+    summary, stress = view.summary(portfolio), view.stress(portfolio, **tail)
     return {
         "title": portfolio or "Portfolio",
         "money": view.money(portfolio),
         "value": view.portfolio_value(portfolio),
         "headline": _headline(view, portfolio),
         "cards": _cards(view, portfolio),
-        "summary": view.summary(portfolio),
+        "summary": summary,
+        "last": summary[-1],
+        "too_few": any(row.too_few for row in summary),
         "shape": view.shape(portfolio),
         "losses": [_safe(part) for name, part in elements.items() if name.startswith(f"{i}-loss-")],
         "fan": _safe(elements.get(f"{i}-fan", "")),
@@ -132,6 +145,7 @@ def _portfolio(view: View, i: int, portfolio: str, elements: Mapping[str, str]) 
         "scale_note": _scale_note(view, portfolio),
         "total": view.figure("expected_shortfall", scenario=BASE, portfolio=portfolio, **tail).value,
         "stress": stress,
+        "worst": _worst(stress),
         "replays": [row for row in stress if row.stress_drawdown.value is not None and row.scenario != BASE],
         "stress_plot": _safe(elements.get(f"{i}-stress", "")),
         "change_plot": _safe(elements.get(f"{i}-changes", "")),
@@ -160,21 +174,23 @@ def _headline(view: View, portfolio: str) -> str:
     )
     past = (row.historical_value_at_risk.value, row.historical_expected_shortfall.value)
     if None not in past:
-        words += f" The calibration window itself gives {money.text(past[0])} and {money.with_unit(past[1])}."
-    changes = [
-        (change.expected_shortfall_change.value, change)
-        for change in view.stress(portfolio, horizon=row.horizon, level=row.level)
-        if change.expected_shortfall_change.value is not None
-    ]
-    if changes:
-        most, worst = max(changes, key=lambda pair: pair[0])
+        few = ", from too few observations for an interval" if row.too_few else ""
+        words += f" The calibration window itself gives {money.text(past[0])} and {money.with_unit(past[1])}{few}."
+    stress = view.stress(portfolio, horizon=row.horizon, level=row.level)
+    worst, number = _worst(stress), sum(scenario.expected_shortfall_change.value is not None for scenario in stress)
+    if worst is not None:
         reached = money.with_unit(worst.expected_shortfall.value)
-        words += (
-            f" Of {len(changes)} stress scenarios, {worst.scenario} is the worst: expected shortfall becomes {reached}."
-            if most > 0.0
-            else f" None of {len(changes)} stress scenarios raises it."
-        )
+        words += f" Of {number} stress scenarios, {worst.scenario} is the worst: expected shortfall becomes {reached}."
+    elif number:
+        words += f" None of {number} stress scenarios raises it."
     return words
+
+
+def _worst(stress: Sequence[StressRow]) -> StressRow | None:
+    """The scenario that raises expected shortfall most; None when none does."""
+    raised = [(row.expected_shortfall_change.value or 0.0, i) for i, row in enumerate(stress)]
+    most, i = max(raised, default=(0.0, 0), key=lambda pair: pair[0])
+    return stress[i] if most > 0.0 else None
 
 
 def _cards(view: View, portfolio: str) -> list[dict[str, str]]:
@@ -188,9 +204,13 @@ def _cards(view: View, portfolio: str) -> list[dict[str, str]]:
         ("Value at risk", row.value_at_risk, row.historical_value_at_risk),
         ("Expected shortfall", row.expected_shortfall, row.historical_expected_shortfall),
     ):
-        more = "" if figure.standard_error is None else f"± {money.text(figure.standard_error)}; "
-        more += f"historical {money.text(past.value)}" if past.value is not None else f"95 %: {money.interval(figure)}"
-        cards.append({"name": f"{name}, {at}", "value": money.with_unit(figure.value), "more": more})
+        more = [
+            "" if figure.standard_error is None else f"± {money.text(figure.standard_error)}",
+            "" if figure.value is None or not value else f"{_share(figure.value, value)} of value",
+            "" if past.value is None else f"historical {money.text(past.value)}",
+        ]
+        more_text = "; ".join(part for part in more if part)
+        cards.append({"name": f"{name}, {at}", "value": money.with_unit(figure.value), "more": more_text})
     return cards
 
 

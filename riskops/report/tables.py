@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 import xarray as xr
@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from riskops.report.formatting import DASH, Money, count_text, horizon_text, level_text
+from riskops.report.formatting import DASH, Figure, Money, count_text, horizon_text, level_text, short_name
 from riskops.report.view import SummaryRow, View
 
 __all__ = ["as_text", "compare_table", "listing_table", "plan_table", "summary_table", "terminal"]
@@ -77,8 +77,8 @@ def summary_table(results: xr.Dataset) -> Group:
     Returns
     -------
     rich.console.Group
-        For each portfolio a head, VaR and ES with standard error and interval at each horizon and level, the
-        historical figures beside them, and the scenarios at the highest level and the longest horizon.
+        For each portfolio a head, VaR and ES with standard error at each horizon and level, the historical figures
+        beside them, and the scenarios at the highest level and the longest horizon.
 
     Raises
     ------
@@ -92,14 +92,25 @@ def summary_table(results: xr.Dataset) -> Group:
     True
     """
     view = View(results)
-    parts: list[RenderableType] = [_facts(view)]
+    parts: list[RenderableType] = [_facts(view), Text()]
     for portfolio in view.portfolios:
         money = view.money(portfolio)
-        parts += [Text(), _head(view, portfolio), _risk_table(view.summary(portfolio), money)]
+        parts += [_head(view, portfolio), _risk_table(view.summary(portfolio), money)]
         if view.stressed:
             parts.append(_stress_table(view, portfolio, money))
-    parts.append(Text("± is one Monte-Carlo standard error; losses are positive.", style="dim"))
+    parts += [Text(note, style="dim") for note in _notes(view)]
     return Group(*parts)
+
+
+def _notes(view: View) -> list[str]:
+    notes = ["Losses are positive; ± is one standard error, of a simulated figure that of its paths."]
+    if view.stressed:
+        notes.append(
+            "At once: the loss by the price moves alone. Scenarios share the base's draws, so changes are sharp."
+        )
+    if any(row.too_few for name in view.portfolios for row in view.summary(name)):
+        notes.append("* Too few independent observations beyond the level for a standard error.")
+    return notes
 
 
 def _facts(view: View) -> Table:
@@ -116,54 +127,87 @@ def _head(view: View, portfolio: str) -> Text:
     value = view.portfolio_value(portfolio)
     if value is not None:
         head.append(f"  worth {view.money(portfolio).with_unit(value)}", style="not bold")
-    return head.append(f" on {view.text('as_of')}", style="not bold")
+    if view.text("as_of") != DASH:
+        head.append(f" on {view.text('as_of')}", style="not bold")
+    return head
 
 
-def _table(title: str, *columns: str, names: int = 1) -> Table:
-    """An open table whose first ``names`` columns hold names; too wide a number breaks at its ±, and none is cut."""
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Table:
+    """An open table whose first ``names`` columns hold names; too wide a number breaks at its ±, and none is cut.
+
+    An empty row stands for a gap.
+    """
     table = Table(title=Text(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, column in enumerate(columns):
-        if i < names:
-            table.add_column(column, overflow="fold", no_wrap=names > 1)
+        table.add_column(column, justify="left" if i < names else "right", overflow="fold", no_wrap=i < names)
+    for row in rows:
+        if row:
+            table.add_row(*map(Text, row))
         else:
-            table.add_column(column, justify="right", overflow="fold")
+            table.add_section()
     return table
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table of these cells needs no more than ``WIDTH`` columns: two between its columns, one at its ends."""
+    cells = [columns, *(row for row in rows if row)]
+    return sum(max(map(len, column)) for column in zip(*cells, strict=True)) + 2 * len(columns) <= WIDTH
 
 
 def _risk_table(rows: Sequence[SummaryRow], money: Money) -> Table:
-    columns = ("Horizon", "Level", "VaR", "95 % interval", "ES", "Hist. VaR", "Hist. ES")
-    table = _table(f"Value at risk and expected shortfall, {money.unit}", *columns, names=2)
-    previous = None
-    for row in rows:
-        if previous not in (None, row.horizon):
-            table.add_section()
-        table.add_row(
-            "" if row.horizon == previous else horizon_text(row.horizon),
-            level_text(row.level),
-            money.with_error(row.value_at_risk),
-            money.interval(row.value_at_risk),
-            money.with_error(row.expected_shortfall),
-            money.text(row.historical_value_at_risk.value),
-            money.text(row.historical_expected_shortfall.value),
-        )
-        previous = row.horizon
-    return table
+    """VaR and ES; the errors of the historical figures where they fit."""
+    columns = ("Horizon", "Level", "VaR", "ES", "Historical VaR", "Historical ES")
+
+    def cells(past: Callable[[Figure], str]) -> list[list[str]]:
+        found: list[list[str]] = []
+        for before, row in zip((None, *rows), rows, strict=False):
+            again = before is not None and before.horizon == row.horizon
+            if before is not None and not again:
+                found.append([])
+            found.append(
+                [
+                    "" if again else horizon_text(row.horizon),
+                    level_text(row.level),
+                    money.with_error(row.value_at_risk),
+                    money.with_error(row.expected_shortfall),
+                    past(row.historical_value_at_risk),
+                    past(row.historical_expected_shortfall),
+                ]
+            )
+        return found
+
+    full = cells(lambda figure: money.with_error(figure) + _mark(figure))
+    shown = full if _fits(columns, full) else cells(lambda figure: money.text(figure.value) + _mark(figure))
+    return _table(f"Value at risk and expected shortfall, {money.unit}", columns, shown, names=2)
+
+
+def _mark(figure: Figure) -> str:
+    """What refers to the note on historical figures without an error."""
+    return " *" if figure.value is not None and figure.standard_error is None else ""
 
 
 def _stress_table(view: View, portfolio: str, money: Money) -> Table:
+    """VaR and ES under every scenario, and the change of ES; the errors of VaR and ES where they fit."""
     horizon, level = view.horizons[-1], view.levels[-1]
+    columns = ("Scenario", "At once", "VaR", "ES", "Change of ES")
+    stress = view.stress(portfolio, horizon=horizon, level=level)
+
+    def cells(amount: Callable[[Figure], str]) -> list[list[str]]:
+        return [
+            [
+                short_name(row.scenario),
+                money.text(row.stress_loss.value),
+                amount(row.value_at_risk),
+                amount(row.expected_shortfall),
+                money.with_error(row.expected_shortfall_change, sign=True),
+            ]
+            for row in stress
+        ]
+
+    full = cells(money.with_error)
+    shown = full if _fits(columns, full) else cells(lambda figure: money.text(figure.value))
     title = f"Stress at {level_text(level)} over {horizon_text(horizon)}, {money.unit}"
-    table = _table(title, "Scenario", "Loss at once", "VaR", "VaR change", "ES", "ES change")
-    for row in view.stress(portfolio, horizon=horizon, level=level):
-        table.add_row(
-            Text(row.scenario),
-            money.text(row.stress_loss.value),
-            money.text(row.value_at_risk.value),
-            money.with_error(row.value_at_risk_change, sign=True),
-            money.text(row.expected_shortfall.value),
-            money.with_error(row.expected_shortfall_change, sign=True),
-        )
-    return table
+    return _table(title, columns, shown, names=1)
 
 
 def compare_table(differences: Sequence[Mapping[str, Any]], *, most: int = 40) -> Table:
@@ -218,7 +262,7 @@ def listing_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     --------
     >>> print(as_text(listing_table([{"run": "a", "paths": 65536}, {"run": "b", "status": "damaged"}])).strip())
     run   paths  status
-     ────────────────────
+     ─────────────────────
      a    65,536  –
      b         –  damaged
     """
@@ -239,7 +283,7 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     Parameters
     ----------
     plan
-        Names and values; a name that ends in ``bytes`` is written as a size.
+        Names and values; a name with ``bytes`` or ``memory`` in it is written as a size, ``seconds`` as a time.
 
     Returns
     -------
@@ -266,8 +310,15 @@ def _add_rows(grid: Table, plan: Mapping[str, Any], depth: int) -> None:
             grid.add_row(label, Text())
             _add_rows(grid, value, depth + 1)
         else:
-            size = str(key).endswith("bytes") and isinstance(value, int)
-            grid.add_row(label, Text(size_text(value) if size else _cell(value)))
+            grid.add_row(label, Text(_quantity(str(key), value)))
+
+
+def _quantity(name: str, value: Any) -> str:
+    if isinstance(value, int) and ("bytes" in name or "memory" in name):
+        return size_text(value)
+    if isinstance(value, float) and "seconds" in name:
+        return f"{value:.2g} s" if value >= 0.1 else f"{1000 * value:.2g} ms"
+    return _cell(value)
 
 
 def _cell(value: Any) -> str:

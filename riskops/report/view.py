@@ -32,6 +32,12 @@ class SummaryRow:
     historical_value_at_risk: Figure
     historical_expected_shortfall: Figure
 
+    @property
+    def too_few(self) -> bool:
+        """Whether there is a historical figure that has no error, for want of observations."""
+        past = (self.historical_value_at_risk, self.historical_expected_shortfall)
+        return any(figure.value is not None and figure.standard_error is None for figure in past)
+
 
 @dataclass(frozen=True)
 class StressRow:
@@ -146,13 +152,21 @@ class View:
         return self.figure("portfolio_value", portfolio=portfolio).value
 
     def money(self, portfolio: str) -> Money:
-        """How this portfolio's amounts are written."""
+        """How this portfolio's amounts are written; the unit is the same for all portfolios."""
+        currency = str(self.attrs.get("currency", schema.MONEY))
+        return Money.fit(currency, scale=self._scale(portfolio), largest=self._largest)
+
+    @cached_property
+    def _largest(self) -> float:
+        return max(self._scale(name) for name in self.portfolios)
+
+    def _scale(self, portfolio: str) -> float:
         scale = abs(self.portfolio_value(portfolio) or 0.0)
         if "exposure" in self.results:
             scale = max(scale, float(np.abs(self.array("exposure", portfolio=portfolio)).sum()))
         if scale == 0.0:
             scale = float(np.nanmax(np.abs(self.array("value_at_risk", portfolio=portfolio)), initial=0.0))
-        return Money.fit(str(self.attrs.get("currency", schema.MONEY)), scale=scale)
+        return scale
 
     # -- the rows of tables ---------------------------------------------------------------------------------------
 

@@ -225,7 +225,7 @@ def _complete(
     if manifest["how"]["html"]:
         write_html(
             results,
-            run.partial / "report.html",
+            path=run.partial / "report.html",
             configuration=to_yaml(manifest["configuration"]),
             lineage=lineage(final),
             title=job.title,

@@ -23,6 +23,7 @@ from dask.base import tokenize
 from riskops.reductions.tree import TileTree
 from riskops.run.directory import CHECKPOINTS, RunDirectory
 from riskops.simulation.store import (
+    check_reserved,
     create_store,
     digest_paths,
     read_paths,
@@ -43,10 +44,14 @@ class Recorder:
         self.found: dict[str, int] = {}
 
     def keep(self, ds: xr.Dataset, name: str) -> xr.Dataset:
-        """Store an array over paths and return the dataset with the chunks that are already there read back."""
+        """Store an array over paths and return the dataset with the chunks that are already there read back.
+
+        An array that is stored already in another shape, dtype or cutting is a ``StoreError``.
+        """
         array, data, store = ds[name], ds[name].data, self._run.store
         sizes = data.chunks[-1]
         if (store / name / "zarr.json").exists():
+            check_reserved(store, array, chunk_paths=sizes[0])
             whole = stored_chunks(store, name)
         else:
             create_store(store)

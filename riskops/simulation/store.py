@@ -9,6 +9,7 @@ those, in order, and so does not depend on the chunks (contract C5).
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from riskops.rng import TILE
 
 __all__ = [
     "array_checksum",
+    "check_reserved",
     "checksum",
     "create_store",
     "digest_paths",
@@ -59,6 +61,16 @@ def reserve(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
         attributes={str(k): v for k, v in array.attrs.items()},
         config={"write_empty_chunks": True},
     )
+
+
+def check_reserved(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
+    """Refuse a stored array whose shape, dtype or chunks are not those of ``array``: nothing in it could be used."""
+    found = zarr.open_array(store, path=str(array.name), mode="r")
+    held = (found.shape, str(found.dtype), found.chunks[-1])
+    wanted = (array.shape, str(array.dtype), min(chunk_paths, array.shape[-1]))
+    if held != wanted:
+        texts = [f"{dtype} {shape} in chunks of {chunk} paths" for shape, dtype, chunk in (held, wanted)]
+        raise StoreError(f"{store.parent.name}: {array.name} is stored as {texts[0]}, not as {texts[1]}")
 
 
 def _tile_digests(block: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -213,7 +225,12 @@ def stored_digests(store: Path, name: str, *, start: int = 0, stop: int | None =
 
 
 def write_small(ds: xr.Dataset, store: Path) -> None:
-    """Write in-memory variables and all coordinates into the group, each as one chunk with its CRC32C."""
+    """Write in-memory variables and all coordinates into the group, each as one chunk with its CRC32C.
+
+    What an interrupted attempt left under one of these names is written anew.
+    """
+    for name in ds.variables:
+        shutil.rmtree(store / str(name), ignore_errors=True)
     plain = ds.copy()
     for name, v in plain.variables.items():
         if v.dtype.kind == "U":  # variable-length in the store: fixed-length text has no Zarr v3 specification

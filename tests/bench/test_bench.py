@@ -138,5 +138,5 @@ def test_store_is_measured_on_a_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(store_suite, "MOUNTS", mounts, raising=True)
     assert store_suite.disk_folder(1).is_dir()
     mounts.write_text("memory / tmpfs rw 0 0\n", "utf-8")
-    with pytest.raises(PlanError, match="bench: neither .* is a disk with 2 bytes free; set TMPDIR"):
+    with pytest.raises(PlanError, match=r"bench: neither .* is a disk with 2 bytes free; set TMPDIR"):
         store_suite.disk_folder(1)

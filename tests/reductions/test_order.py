@@ -112,3 +112,11 @@ def test_levels_are_checked() -> None:
         order_index(99, 100)
     with pytest.raises(ValueError, match="n: 0 is not an integer >= 1"):
         interval_ranks(0.9, 0)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.5, 0.95, 0.975, 0.99, 0.9999])
+def test_ranks_are_binomial_quantiles(level: float) -> None:
+    for n in (*range(1, 60), 1000, 12_345, 65_536, 2**20, 2**34):
+        if n >= needed_paths(level):
+            low, high = stats.binom.ppf([0.025, 0.975], n, level)
+            assert interval_ranks(level, n) == (low, high + 1)

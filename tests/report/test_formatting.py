@@ -23,6 +23,8 @@ from riskops.report.formatting import (
         (50_000.0, 12_345.678, "12,345.68 USD"),
         (100.0, 4.18123, "4.1812 USD"),
         (1.0, 0.0418123, "0.04181 USD"),
+        (1e7, 1_066_197.8, "1,066,198 USD"),
+        (1e9, 12_345_678.9, "12,345,679 USD"),
         (4e9, 12_345_678.9, "12,346 USD thousand"),
         (3e12, 12_345_678.9, "12 USD million"),
         (0.0, 0.0, "0.00 USD"),
@@ -30,6 +32,11 @@ from riskops.report.formatting import (
 )
 def test_money_has_about_six_digits(scale: float, value: float, text: str) -> None:
     assert Money.fit("USD", scale=scale).with_unit(value) == text
+
+
+def test_money_takes_the_unit_of_the_largest_amount() -> None:
+    assert Money.fit("USD", scale=1e6, largest=2e9).with_unit(12_345.678) == "12.35 USD thousand"
+    assert Money.fit("USD", scale=1e6, largest=1e6) == Money.fit("USD", scale=1e6)
 
 
 def test_errors_intervals_and_signs() -> None:

@@ -20,7 +20,8 @@ LINEAGE = {"data_sha256": "ab" * 32, "seed": 20240101, "versions": {"riskops": "
 @pytest.fixture(scope="module")
 def page(results: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    assert write_html(results, path, configuration=CONFIGURATION, lineage=LINEAGE) == path
+    two = results.sel(portfolio=["equal_weight", "long_short"])
+    assert write_html(two, path=path, configuration=CONFIGURATION, lineage=LINEAGE) == path
     return path.read_text(encoding="utf-8")
 
 
@@ -37,23 +38,26 @@ def test_nothing_is_loaded_from_a_network(page: str) -> None:
 
 
 def test_every_section_is_there_for_every_portfolio(page: str) -> None:
-    for i in (1, 2, 3):
+    overview = page[page.index('id="overview"') : page.index('id="portfolio-1"')]
+    for i in (1, 2):
         for part in ("", "-summary", "-distribution", "-fan", "-contributions", "-stress", "-replays"):
             assert page.count(f'id="portfolio-{i}{part}"') == 1
+        assert page.count(f'href="#portfolio-{i}"') == 2
+        assert f'href="#portfolio-{i}"' in overview
     for part in ("correlation", "method", "configuration", "lineage"):
         assert f'id="{part}"' in page
         assert f'href="#{part}"' in page
-    assert len(re.findall(r'data-root-id="', page)) == 3 * 6 + 1
+    assert len(re.findall(r'data-root-id="', page)) == 2 * 6 + 1
 
 
 def test_tables_agree_with_the_figures(results: xr.Dataset, page: str) -> None:
     money = Money.fit("USD", scale=1e6)
-    body = html.unescape(without_scripts(page))
+    body = html.unescape(re.sub(r"</?span[^>]*>", "", without_scripts(page)))
     shown = ("value_at_risk", "expected_shortfall", "historical_value_at_risk", "historical_expected_shortfall")
-    for record in figures(results):
+    for record in figures(results.sel(portfolio=["equal_weight", "long_short"])):
         if record["measure"] in shown and record["scenario"] == "base":
             assert f"{money.text(record['value'])} ± {money.text(record['standard_error'])}" in body
-            assert f"{money.text(record['low'])} to {money.text(record['high'])}" in body
+            assert f"<td>{money.text(record['low'])} to {money.text(record['high'])}</td>" in body
         if record["measure"] in ("component_expected_shortfall", "expected_shortfall_change"):
             sign = record["measure"].endswith("_change")
             if (record["horizon"], record["level"]) == (10.0, 0.99):
@@ -70,6 +74,31 @@ def test_the_headline_says_it_in_words(results: xr.Dataset, page: str) -> None:
     assert "Of 6 stress scenarios, equities_down_20_percent is the worst" in page
 
 
+def test_one_unit_serves_all_portfolios(build_results: Callable[..., xr.Dataset], tmp_path: Path) -> None:
+    results = build_results(portfolios=("small", "big"), scenarios=("base",), horizons=(1.0,), paths=2_000)
+    results = results.drop_vars(["loss_histogram", "component_expected_shortfall", "correlation"])
+    results["portfolio_value"][1] = 2e9
+    page = write_html(results, path=tmp_path / "r.html", configuration="", lineage={}).read_text(encoding="utf-8")
+    assert "1,000.00 USD thousand" in page
+    assert "2,000,000 USD thousand" in page
+
+
+def test_a_historical_figure_without_an_error_says_why(
+    build_results: Callable[..., xr.Dataset], tmp_path: Path
+) -> None:
+    results = build_results(portfolios=("p",), scenarios=("base",), levels=(0.95,), paths=2_000)
+    results = results.drop_vars(["loss_histogram", "component_expected_shortfall", "correlation"])
+
+    def text() -> str:
+        return write_html(results, path=tmp_path / "r.html", configuration="", lineage={}).read_text(encoding="utf-8")
+
+    assert "too few" not in without_scripts(text())
+    for suffix in ("_standard_error", "_low", "_high"):
+        results["historical_value_at_risk" + suffix][:] = float("nan")
+    assert "from too few observations for an interval" in text()
+    assert "has too few independent observations beyond its level" in text()
+
+
 def test_configuration_and_lineage_are_given(page: str) -> None:
     assert f"<pre>{CONFIGURATION}</pre>" in page
     for key, value in (("data_sha256", "ab" * 32), ("versions.riskops", "0.1.0"), ("git", "–")):
@@ -83,7 +112,7 @@ def test_hostile_names_stay_text(build_results: Callable[..., xr.Dataset], tmp_p
     results = build_results(**names, paths=2_000)
     results.attrs |= {"title": attack, "model": attack, "as_of": attack, "currency": "<b>"}
     path = write_html(
-        results, tmp_path / "r.html", configuration=f"</pre>{attack}", lineage={attack: attack}, title=attack
+        results, path=tmp_path / "r.html", configuration=f"</pre>{attack}", lineage={attack: attack}, title=attack
     )
     page = path.read_text(encoding="utf-8")
     assert attack not in page
@@ -99,7 +128,7 @@ def test_a_missing_measure_leaves_its_section_out(
     build_results: Callable[..., xr.Dataset], tmp_path: Path, missing: str
 ) -> None:
     results = build_results(portfolios=("p",), scenarios=("base",), horizons=(1.0,), levels=(0.95,), paths=2_000)
-    path = write_html(results.drop_vars(missing), tmp_path / "r.html", configuration="", lineage={})
+    path = write_html(results.drop_vars(missing), path=tmp_path / "r.html", configuration="", lineage={})
     page = path.read_text(encoding="utf-8")
     part = {
         "loss_histogram": "portfolio-1-distribution",
@@ -114,7 +143,8 @@ def test_a_missing_measure_leaves_its_section_out(
 
 def test_a_portfolio_that_only_gains_is_said_so(build_results: Callable[..., xr.Dataset], tmp_path: Path) -> None:
     results = build_results(portfolios=("p",), scenarios=("base",), horizons=(1.0,), levels=(0.95,), paths=2_000)
+    results = results.drop_vars(["loss_histogram", "component_expected_shortfall", "correlation"])
     for name in ("value_at_risk", "expected_shortfall"):
         results[name][:] = -500.0
-    page = write_html(results, tmp_path / "r.html", configuration="", lineage={}).read_text(encoding="utf-8")
+    page = write_html(results, path=tmp_path / "r.html", configuration="", lineage={}).read_text(encoding="utf-8")
     assert "p gains at least 500 USD over 1 day; in the worst 5 % of cases it gains 500 USD on average" in page

@@ -25,8 +25,10 @@ def test_summary_holds_every_figure_of_the_base(results: xr.Dataset) -> None:
                 assert money.text(value) in text
         for value in results["historical_" + name].values.ravel():
             assert money.text(value) in text
-        for value in results[name + "_change"].sel(level=0.99, horizon=10.0).values[1:].ravel():
-            assert money.text(value, sign=True) in text
+        for value in results[name].sel(level=0.99, horizon=10.0).values.ravel():
+            assert money.text(value) in text
+    for value in results["expected_shortfall_change"].sel(level=0.99, horizon=10.0).values[1:].ravel():
+        assert money.text(value, sign=True) in text
 
 
 def test_summary_says_from_what_it_was_made(results: xr.Dataset) -> None:
@@ -35,14 +37,30 @@ def test_summary_says_from_what_it_was_made(results: xr.Dataset) -> None:
         assert said in text
 
 
-@pytest.mark.parametrize("capital", [1.0, 1e4, 1e6, 9.9e6, 2.9e7, 5e9, 1e12])
+@pytest.mark.parametrize("capital", [1.0, 1e4, 1e6, 9.9e6, 2.9e7, 9e8, 5e9, 1e12])
 def test_summary_fits_a_hundred_columns(build_results: Callable[..., xr.Dataset], capital: float) -> None:
     results = build_results(capital=capital, paths=2_000, horizons=(1.0, 10.0, 252.0), portfolios=("p",))
     text = as_text(summary_table(results))
     assert max(map(len, text.splitlines())) <= 100
     words, money = set(text.split()), Money.fit("USD", scale=capital)
-    for name in ("value_at_risk", "value_at_risk_standard_error", "value_at_risk_low", "expected_shortfall"):
+    for name in ("value_at_risk", "value_at_risk_standard_error", "expected_shortfall"):
         assert {money.text(value) for value in results[name].sel(scenario="base").values.ravel()} <= words
+
+
+@pytest.mark.parametrize(("capital", "told"), [(1e6, True), (9e8, False)])
+def test_historical_errors_stand_where_they_fit(
+    build_results: Callable[..., xr.Dataset], capital: float, told: bool
+) -> None:
+    results = build_results(capital=capital, paths=2_000, horizons=(1.0,), levels=(0.95,), portfolios=("p",))
+    text = as_text(summary_table(results))
+    money = Money.fit("USD", scale=capital)
+    error = money.text(results["historical_value_at_risk_standard_error"].item())
+    assert (f"{money.text(results['historical_value_at_risk'].item())} ± {error}" in text) == told
+    assert "*" not in text
+    results["historical_value_at_risk_standard_error"][:] = float("nan")
+    text = as_text(summary_table(results))
+    assert f"{money.text(results['historical_value_at_risk'].item())} *" in text
+    assert "* Too few independent observations" in text
 
 
 def test_no_stress_no_stress_table(build_results: Callable[..., xr.Dataset]) -> None:

@@ -20,7 +20,7 @@ ASSETS = ("A", "B", "C")
 
 
 def brownian(*, scale: float = 1.0) -> GeometricBrownianMotion:
-    """Three assets with different drifts and volatilities, correlated among each other; ``scale`` multiplies volatility."""
+    """Three correlated assets with different drifts and volatilities; ``scale`` multiplies the volatilities."""
     correlation = np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.1], [-0.3, 0.1, 1.0]])
     return GeometricBrownianMotion(ASSETS, [0.08, 0.0, -0.05], scale * np.array([0.2, 0.35, 0.1]), correlation)
 

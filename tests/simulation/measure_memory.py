@@ -1,4 +1,4 @@
-"""Run by the tests in a process of its own: a market-risk run whose chunks and tails dwarf the libraries, and its peak."""
+"""Run by the tests in a process of its own: a market-risk run whose chunks and tails weigh, and its peak memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFIGURATION = {
     "portfolios": [{"name": name, "capital": 1e6, "weights": "equal"} for name in ("one", "two", "three")],
     "simulation": {"paths": 393_216, "steps": 4, "chunk_paths": 98_304},
     "risk": {"levels": [0.95, 0.99], "horizons": [1, 2, 3, 4], "historical": False},
-    "stress": {"scenarios": ["volatility_doubled", "correlations_up"]},
+    "stress": {"library": "market", "scenarios": ["volatility_doubled", "correlations_up"]},
 }
 
 

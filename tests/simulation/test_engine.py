@@ -121,7 +121,7 @@ def test_one_path_by_hand(model: Model, dtype: str, tolerance: float) -> None:
 
 
 def test_the_regime_of_the_path_by_hand_changes() -> None:
-    # Otherwise the test above says nothing about switching: here leaving is certain, and the second regime rules step 2.
+    # Otherwise the test above would say little of switching: here it is certain, and the second regime rules step 2.
     model = example_models()["toy_two_regimes"]
     assert isinstance(model, TwoRegimes)
     certain = TwoRegimes(model.assets, model.drift, model.volatility, model.correlation, np.array([1.0, 0.0]))

@@ -106,12 +106,12 @@ def test_what_does_not_fit_is_refused_in_one_line_that_names_the_setting() -> No
     chunky = plan(spec_of(paths=2**24, chunk_paths=2**22), work=work)
     assert chunky.check(memory=2**40, free_disk=2**50) is chunky
     assert refusal(chunky, memory=2**30) == (
-        "simulation.chunk_paths: a worker would need 13.14 GiB and has 1 GiB; "
+        "simulation.chunk_paths: a worker would need 12.53 GiB and has 1 GiB; "
         "lower simulation.chunk_paths, or raise cluster.memory_limit"
     )
     long_tail = plan(spec_of(paths=2**30, chunk_paths=1024), work=Workload(portfolios=4, horizons=3, tail_paths=2**26))
     assert refusal(long_tail, memory=2**30) == (
-        "simulation.paths or risk.levels: a worker would need 24.34 GiB and has 1 GiB; "
+        "simulation.paths or risk.levels: a worker would need 24.35 GiB and has 1 GiB; "
         "lower simulation.paths or risk.levels, or raise cluster.memory_limit"
     )
     assert refusal(chunky, memory=2**40, free_disk=2**30) == (

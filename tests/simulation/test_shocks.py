@@ -1,4 +1,4 @@
-"""Shocks as models receive them: the draws of their stream, mixed in the order that is promised, rows gathered exactly."""
+"""Shocks as models receive them: the draws of their stream, mixed in the promised order, rows gathered exactly."""
 
 from __future__ import annotations
 
