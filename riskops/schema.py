@@ -25,7 +25,7 @@ ERROR_SUFFIXES = ("_standard_error", "_low", "_high")
 
 @dataclass(frozen=True)
 class VariableSpec:
-    """What a variable is: dims in order (those in ``optional`` may be absent), unit, sign and a one-line description."""
+    """What a variable is: dims in order (those in ``optional`` may be absent), unit, sign and a line about it."""
 
     name: str
     dims: tuple[str, ...]

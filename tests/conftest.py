@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(_root / ".pytest_cache" / "numba" /
 import dask
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import small_job
 
 # Runs differ in speed and a failing example must come again: no deadline, always the same examples.
 settings.register_profile(
@@ -59,3 +62,21 @@ def refuse_compute() -> Iterator[None]:
 
     with dask.config.set(scheduler=refuse):
         yield
+
+
+@pytest.fixture(scope="session")
+def small_configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration file of a small job (see ``tests/small_job.py``)."""
+    return small_job.write_configuration(tmp_path_factory.mktemp("configuration"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(small_configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the small job, with its report; tests read it and copy it, none writes to it."""
+    return small_job.make_run(small_configuration, tmp_path_factory.mktemp("runs") / "finished")
+
+
+@pytest.fixture
+def run_copy(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be spoilt."""
+    return Path(shutil.copytree(finished_run, tmp_path / "copy"))

@@ -21,16 +21,13 @@ from riskops.checks import (
     check_number,
     check_subset,
     check_unique,
-    exact_level,
 )
 from riskops.errors import InputError
 from riskops.market import returns_over
-from riskops.reductions import interval_ranks, order_index, quantile_and_shortfall
+from riskops.reductions import Z95, interval_ranks, quantile_and_shortfall, shortfall_error
 from riskops.schema import ERROR_SUFFIXES, validate, variable
 
 __all__ = ["historical_losses", "historical_value_at_risk"]
-
-Z95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
 class _Estimate(NamedTuple):
@@ -219,14 +216,8 @@ def _tail(descending: npt.NDArray[np.float64], level: float, days: int) -> tuple
     stretch = math.sqrt(days)
     low = quantile - stretch * (quantile - float(descending[n - low_rank]))
     high = quantile + stretch * (float(descending[n - high_rank]) - quantile)
-    error = stretch * _shortfall_error(descending, level, quantile, shortfall)
+    error = stretch * shortfall_error(descending, level, n, quantile, shortfall)
     return (
         _Estimate(quantile, (high - low) / (2.0 * Z95), low, high),
         _Estimate(shortfall, error, shortfall - Z95 * error, shortfall + Z95 * error),
     )
-
-
-def _shortfall_error(descending: npt.NDArray[np.float64], level: float, quantile: float, shortfall: float) -> float:
-    n, mass = len(descending), float(1 - exact_level(level))
-    squares = math.fsum(((descending[: n - order_index(level, n)] - quantile) ** 2).tolist())
-    return math.sqrt(max(squares / (n * mass * mass) - (shortfall - quantile) ** 2, 0.0) / n)

@@ -23,8 +23,9 @@ from dask.layers import ArrayValuesDep
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
-from riskops.measures.tail_risk import Z95, put_figure, with_errors
+from riskops.measures.tail_risk import put_figure, with_errors
 from riskops.reductions import (
+    Z95,
     Reduction,
     Tail,
     combine_states,

@@ -11,8 +11,7 @@ import xarray as xr
 
 from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
-from riskops.measures.tail_risk import Z95
-from riskops.reductions import CoMoments, reduce_paths
+from riskops.reductions import Z95, CoMoments, reduce_paths
 from riskops.schema import ERROR_SUFFIXES, validate
 
 __all__ = ["base_growth", "dependence_from", "return_dependence"]

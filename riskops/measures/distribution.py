@@ -12,8 +12,7 @@ from dask import delayed
 from dask.delayed import Delayed
 
 from riskops.measures.lazy import lazy_variables
-from riskops.measures.tail_risk import Z95
-from riskops.reductions import Histogram, Moments, reduce_paths
+from riskops.reductions import Z95, Histogram, Moments, reduce_paths
 from riskops.schema import ERROR_SUFFIXES, validate, variable
 
 __all__ = ["histogram_dataset", "loss_histogram", "loss_moments", "moments_from"]

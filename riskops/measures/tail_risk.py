@@ -6,23 +6,32 @@ All of them come from one reduction, the worst losses of every row with their pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from numba import njit
 
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
-from riskops.reductions import Tail, interval_ranks, needed_tail, order_index, quantile_and_shortfall, reduce_paths
+from riskops.reductions import (
+    Z95,
+    Tail,
+    interval_ranks,
+    needed_tail,
+    order_index,
+    quantile_and_shortfall,
+    reduce_paths,
+    shortfall_error,
+)
+from riskops.scalar import fma
 from riskops.schema import ERROR_SUFFIXES, validate
 
 __all__ = ["expected_shortfall", "tail_risk", "tail_risk_from", "value_at_risk"]
 
-Z95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 MEASURES = ("value_at_risk", "expected_shortfall")
 Float = npt.NDArray[np.float64]
 
@@ -188,7 +197,7 @@ def tail_figures(
             var, es = quantile_and_shortfall(worst, level, n)
             low, high = float(worst[n - low_rank]), float(worst[n - high_rank])
             put_figure(out, "value_at_risk", (row, column), var, (high - low) / (2 * Z95), low, high)
-            es_error = _shortfall_error(worst, level, n, var, es)
+            es_error = shortfall_error(worst, level, n, var, es)
             put_figure(out, "expected_shortfall", (row, column), es, es_error, es - Z95 * es_error, es + Z95 * es_error)
     figures = {name: values.reshape(*lead, len(levels)) for name, values in out.items()}
     if stressed:
@@ -209,10 +218,28 @@ def _beyond(level: float, n: int) -> int:
     return n - order_index(level, n)
 
 
-def _shortfall_error(worst: Float, level: float, n: int, var: float, es: float) -> float:
-    mass = float(1 - exact_level(level))
-    squares = math.fsum(((worst[: _beyond(level, n)] - var) ** 2).tolist())
-    return math.sqrt(max(squares / (n * mass * mass) - (es - var) ** 2, 0.0) / n)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _matched_tails(  # type: ignore[no-untyped-def]
+    losses, paths, order, others, other_paths, other_order, beyond, var, other_var
+):
+    """Over the paths in both tails, in path order: how many lie beyond both VaRs ``[level]``, and the sum of the
+    products of their excesses over them."""
+    count, products = np.zeros(len(beyond)), np.zeros(len(beyond))
+    a = b = 0
+    while a < len(order) and b < len(other_order):
+        i, j = order[a], other_order[b]
+        if paths[i] < other_paths[j]:
+            a += 1
+        elif paths[i] > other_paths[j]:
+            b += 1
+        else:
+            for c in range(len(beyond)):
+                if i < beyond[c] and j < beyond[c]:
+                    count[c] += 1.0
+                    products[c] = fma(losses[i] - var[c], others[j] - other_var[c], products[c])
+            a += 1
+            b += 1
+    return count, products
 
 
 def _changes(
@@ -223,27 +250,21 @@ def _changes(
     flat_losses, flat_paths = losses.reshape(scenarios, -1, keep), paths.reshape(scenarios, -1, keep)
     flat = {name: figures[name].reshape(scenarios, -1, len(levels)) for name in with_errors(MEASURES)}
     out = {name: np.zeros(flat["value_at_risk"].shape) for name in with_errors([f"{m}_change" for m in MEASURES])}
-    for s in range(1, scenarios):
-        for row in range(flat_losses.shape[1]):
-            pairs = np.intersect1d(flat_paths[0, row], flat_paths[s, row], assume_unique=True, return_indices=True)[1:]
-            for c, level in enumerate(levels):
-                mass, beyond = float(1 - exact_level(level)), _beyond(level, n)
-                both = (pairs[0] < beyond) & (pairs[1] < beyond)
-                base, stress = pairs[0][both], pairs[1][both]
-                at0, at1 = (0, row, c), (s, row, c)
-                var0, var1 = flat["value_at_risk"][at0], flat["value_at_risk"][at1]
-                shared = (len(base) / n - mass * mass) / (mass * (1 - mass))
-                excess = (flat_losses[0, row, base] - var0) * (flat_losses[s, row, stress] - var1)
-                gaps = (flat["expected_shortfall"][at0] - var0) * (flat["expected_shortfall"][at1] - var1)
-                covariances = {
-                    "value_at_risk": shared
-                    * flat["value_at_risk_standard_error"][at0]
-                    * flat["value_at_risk_standard_error"][at1],
-                    "expected_shortfall": (math.fsum(excess.tolist()) / (n * mass * mass) - gaps) / n,
-                }
-                for measure, covariance in covariances.items():
-                    change = flat[measure][at1] - flat[measure][at0]
-                    errors = flat[measure + "_standard_error"]
-                    error = math.sqrt(max(errors[at0] ** 2 + errors[at1] ** 2 - 2 * covariance, 0.0))
-                    put_figure(out, f"{measure}_change", at1, change, error, change - Z95 * error, change + Z95 * error)
+    mass = np.array([float(1 - exact_level(level)) for level in levels])
+    beyond = np.array([_beyond(level, n) for level in levels])
+    var, es = flat["value_at_risk"], flat["expected_shortfall"]
+    for row in range(flat_losses.shape[1]):
+        orders = [np.argsort(flat_paths[s, row]) for s in range(scenarios)]
+        for s in range(1, scenarios):
+            tails = [(flat_losses[k, row], flat_paths[k, row], orders[k]) for k in (0, s)]
+            count, products = _matched_tails(*tails[0], *tails[1], beyond, var[0, row], var[s, row])
+            errors = [(flat[f"{m}_standard_error"][0, row], flat[f"{m}_standard_error"][s, row]) for m in MEASURES]
+            shared = (count / n - mass * mass) / (mass * (1 - mass))
+            gaps = (es[0, row] - var[0, row]) * (es[s, row] - var[s, row])
+            covariances = (shared * errors[0][0] * errors[0][1], (products / (n * mass * mass) - gaps) / n)
+            for measure, (base, stressed), covariance in zip(MEASURES, errors, covariances, strict=True):
+                change = flat[measure][s, row] - flat[measure][0, row]
+                error = np.sqrt(np.maximum(base * base + stressed * stressed - 2 * covariance, 0.0))
+                low, high = change - Z95 * error, change + Z95 * error
+                put_figure(out, f"{measure}_change", (s, row), change, error, low, high)
     return {name: values.reshape(figures["value_at_risk"].shape) for name, values in out.items()}

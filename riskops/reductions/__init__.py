@@ -6,7 +6,15 @@ Results do not depend on how the paths were cut into chunks, nor on the order of
 from riskops.reductions.comoments import CoMoments
 from riskops.reductions.histogram import Histogram, histogram_quantile
 from riskops.reductions.moments import Moments
-from riskops.reductions.order import interval_ranks, needed_paths, needed_tail, order_index, quantile_and_shortfall
+from riskops.reductions.order import (
+    Z95,
+    interval_ranks,
+    needed_paths,
+    needed_tail,
+    order_index,
+    quantile_and_shortfall,
+    shortfall_error,
+)
 from riskops.reductions.reduction import (
     Reduction,
     chunk_states,
@@ -19,6 +27,7 @@ from riskops.reductions.tail import Tail
 from riskops.reductions.tree import TileTree
 
 __all__ = [
+    "Z95",
     "CoMoments",
     "Histogram",
     "Moments",
@@ -36,4 +45,5 @@ __all__ = [
     "order_index",
     "quantile_and_shortfall",
     "reduce_paths",
+    "shortfall_error",
 ]

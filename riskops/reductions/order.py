@@ -17,10 +17,19 @@ from scipy.special import betainc
 from riskops.checks import check_integer, check_level, check_levels, exact_level
 from riskops.errors import InputError
 
-__all__ = ["interval_ranks", "needed_paths", "needed_tail", "order_index", "quantile_and_shortfall"]
+__all__ = [
+    "Z95",
+    "interval_ranks",
+    "needed_paths",
+    "needed_tail",
+    "order_index",
+    "quantile_and_shortfall",
+    "shortfall_error",
+]
 
-#: What the 95 % interval leaves out on either side.
+#: What the 95 % interval leaves out on either side, and how many standard errors reach that far.
 SIDE = 0.025
+Z95 = 1.959963984540054
 
 
 def order_index(level: float, n: int) -> int:
@@ -74,6 +83,25 @@ def quantile_and_shortfall(tail: npt.NDArray[np.float64], level: float, n: int) 
     quantile = float(tail[beyond])
     excess = math.fsum((tail[:beyond] - quantile).tolist())
     return quantile, quantile + excess / float(n * (1 - exact_level(level)))
+
+
+def shortfall_error(tail: npt.NDArray[np.float64], level: float, n: int, quantile: float, shortfall: float) -> float:
+    """The standard error of ES from the largest of n losses, descending, and their VaR and ES at that level.
+
+    It is that of the influence function ``(L - VaR)^+ / (1 - level) - (ES - VaR)``, whose mean is zero.
+
+    References
+    ----------
+    Chen (2008), Nonparametric estimation of expected shortfall.
+
+    Examples
+    --------
+    >>> round(shortfall_error(np.array([10.0, 8.0, 5.0]), 0.75, 10, 5.0, 8.2), 3)
+    2.101
+    """
+    mass = float(1 - exact_level(level))
+    squares = math.fsum(((tail[: n - order_index(level, n)] - quantile) ** 2).tolist())
+    return math.sqrt(max(squares / (n * mass * mass) - (shortfall - quantile) ** 2, 0.0) / n)
 
 
 @lru_cache(maxsize=256)

@@ -98,7 +98,7 @@ def write_html(
 
 
 def _plots(view: View) -> dict[str, Any]:
-    """All plots by name: those of a portfolio begin with its number. A title that a heading states is left out."""
+    """All plots by name: those of a portfolio begin with its number."""
     results, horizons = view.results, view.horizons
     drawn: dict[str, Any] = {}
     for i, portfolio in enumerate(view.portfolios):
@@ -107,19 +107,20 @@ def _plots(view: View) -> dict[str, Any]:
             for horizon in sorted({horizons[0], horizons[-1]}):
                 drawn[f"{i}-loss-{horizon!r}"] = plots.loss_distribution(results, portfolio=portfolio, horizon=horizon)
             if view.portfolio_value(portfolio) is not None:
-                drawn[f"{i}-fan"] = _untitled(plots.fan_chart(results, portfolio=portfolio))
+                drawn[f"{i}-fan"] = _entitled(plots.fan_chart(results, portfolio=portfolio))
         if view.contributions(**tail):
-            drawn[f"{i}-contributions"] = _untitled(plots.contribution_bars(results, **tail))
+            drawn[f"{i}-contributions"] = _entitled(plots.contribution_bars(results, **tail))
         if view.stressed:
-            drawn[f"{i}-stress"] = plots.stress_bars(results, **tail)
-            drawn[f"{i}-changes"] = plots.stress_changes(results, **tail)
+            drawn[f"{i}-stress"] = _entitled(plots.stress_bars(results, **tail), "Value at risk and expected shortfall")
+            drawn[f"{i}-changes"] = _entitled(plots.stress_changes(results, **tail), "Change against the base")
     if "correlation" in results and len(view.labels("asset")) > 1:
-        drawn["correlation"] = _untitled(plots.correlation_map(results, horizon=horizons[-1], most=_MOST_CORRELATED))
+        drawn["correlation"] = _entitled(plots.correlation_map(results, horizon=horizons[-1], most=_MOST_CORRELATED))
     return drawn
 
 
-def _untitled(plot: Any) -> Any:
-    plot.title = None
+def _entitled(plot: Any, title: str = "") -> Any:
+    """Leave out of a plot's title what the heading above it says."""
+    plot.title.text = title
     return plot
 
 

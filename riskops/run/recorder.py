@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import dask.array as da
 import numpy as np
@@ -119,8 +120,8 @@ def _readable(file: Path) -> bool:
     if not file.exists():
         return False
     try:
-        _arrays(file)
-    except (OSError, ValueError, KeyError, EOFError):
+        _tree(_arrays(file))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return False
     return True
 

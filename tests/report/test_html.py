@@ -40,7 +40,7 @@ def test_nothing_is_loaded_from_a_network(page: str) -> None:
 def test_every_section_is_there_for_every_portfolio(page: str) -> None:
     overview = page[page.index('id="overview"') : page.index('id="portfolio-1"')]
     for i in (1, 2):
-        for part in ("", "-summary", "-distribution", "-fan", "-contributions", "-stress", "-replays"):
+        for part in ("", "-summary", "-distribution", "-fan", "-details", "-contributions", "-stress", "-replays"):
             assert page.count(f'id="portfolio-{i}{part}"') == 1
         assert page.count(f'href="#portfolio-{i}"') == 2
         assert f'href="#portfolio-{i}"' in overview

@@ -1,0 +1,169 @@
+"""The recorder: what is stored whole is read, what is missing or spoilt is made again, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import pytest
+import xarray as xr
+
+from riskops.errors import StoreError
+from riskops.measures import base_growth
+from riskops.models import GeometricBrownianMotion
+from riskops.reductions import CoMoments, chunk_states, combine_states, finalized
+from riskops.run import Recorder, RunDirectory
+from riskops.simulation import SimulationSpec, simulate
+from riskops.simulation.store import checksum, stored_digests
+
+CHUNK, PATHS = 1024, 5000
+LOSSES = np.random.default_rng(1).normal(size=(2, PATHS))
+
+
+class Source:
+    """Losses in chunks of a tile, and the list of the chunks that were made."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    def __call__(self) -> xr.Dataset:
+        def make(block_info: dict[None, dict[str, list[tuple[int, int]]]] | None = None) -> npt.NDArray[np.float64]:
+            assert block_info is not None
+            start, stop = block_info[None]["array-location"][-1]
+            self.made.append(start // CHUNK)
+            return LOSSES[:, start:stop]
+
+        sizes = (CHUNK,) * (PATHS // CHUNK) + (PATHS % CHUNK,)
+        data = da.map_blocks(make, chunks=((2,), sizes), dtype=np.float64, meta=np.empty((0, 0)))
+        return xr.Dataset({"loss": (("portfolio", "path"), data, {"units": "money"})})
+
+
+def record(run: RunDirectory, source: Source) -> tuple[npt.NDArray[np.float64], str, Recorder]:
+    recorder = Recorder(run)
+    kept = recorder.keep(source(), "loss")
+    losses, digests = dask.compute(kept["loss"].data, recorder.digests["loss"], scheduler="synchronous")
+    return losses, checksum(digests), recorder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "one").create()
+
+
+def chunk_file(run: RunDirectory, chunk: int) -> Path:
+    return run.store / "loss" / "c" / "0" / str(chunk)
+
+
+def test_everything_is_stored_on_the_way(run: RunDirectory) -> None:
+    source = Source()
+    losses, digest, recorder = record(run, source)
+    assert sorted(source.made) == [0, 1, 2, 3, 4], "each chunk is made once, for the store and for who asks"
+    np.testing.assert_array_equal(losses, LOSSES)
+    assert recorder.found == {"loss": 0}
+    assert digest == checksum(stored_digests(run.store, "loss"))
+    stored = xr.open_zarr(run.store, consolidated=False)["loss"]
+    np.testing.assert_array_equal(stored.values, LOSSES)
+    assert (stored.dims, stored.attrs) == (("portfolio", "path"), {"units": "money"})
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [missing, truncated, flipped, empty])
+@pytest.mark.parametrize("chunks", [[0], [4], [1, 3], [2, 3], [0, 1, 2, 3, 4]])
+def test_only_what_is_not_there_whole_is_made_again(
+    spoil: Callable[[Path], None], chunks: list[int], run: RunDirectory
+) -> None:
+    _, before, _ = record(run, Source())
+    for chunk in chunks:
+        spoil(chunk_file(run, chunk))
+    source = Source()
+    losses, after, recorder = record(run, source)
+    assert sorted(source.made) == chunks
+    assert recorder.found == {"loss": 5 - len(chunks)}
+    np.testing.assert_array_equal(losses, LOSSES)
+    assert after == before == checksum(stored_digests(run.store, "loss"))
+
+
+def test_a_chunk_with_nan_is_no_chunk(run: RunDirectory) -> None:
+    """NaN is what a store holds where nothing was written; no loss is NaN."""
+    _, before, _ = record(run, Source())
+    import zarr
+
+    zarr.open_array(run.store, path="loss", mode="r+")[:, 3000] = np.nan
+    source = Source()
+    assert record(run, source)[1] == before
+    assert source.made == [2]
+
+
+def test_an_array_of_another_shape_is_refused(run: RunDirectory) -> None:
+    record(run, Source())
+    other = xr.Dataset({"loss": (("portfolio", "path"), da.zeros((3, PATHS), chunks=(3, CHUNK)))})
+    with pytest.raises(StoreError, match=r"loss is stored as float64 \(2, 5000\) .* not as float64 \(3, 5000\)"):
+        Recorder(run).keep(other, "loss")
+
+
+# -- the states of a reduction whose input is not stored
+
+
+def reduced(run: RunDirectory) -> tuple[dict[str, npt.NDArray[np.float64]], Recorder, int]:
+    """Co-moments over five chunks of returns through a checkpoint, and how many chunks of paths were simulated."""
+    model = GeometricBrownianMotion(("A", "B"), np.zeros(2), np.array([0.2, 0.3]), np.array([[1, 0.5], [0.5, 1]]))
+    growth = base_growth(simulate(SimulationSpec(model, paths=PATHS, seed=3, chunk_paths=CHUNK), times=[1]))
+    recorder = Recorder(run)
+    states = recorder.checkpoint(chunk_states(growth, CoMoments(), name="reduce-returns"), "returns")
+    result = finalized(combine_states(states, CoMoments()), CoMoments())
+    simulated = []
+
+    def watch(key: object, *_: object) -> None:
+        name = key[0] if isinstance(key, tuple) else key
+        simulated.append(str(name))
+
+    with dask.callbacks.Callback(posttask=watch):
+        found = result.compute(scheduler="synchronous", optimize_graph=False).item()
+    return found, recorder, sum("simulate" in name for name in simulated)
+
+
+def test_states_are_kept_and_read_again(run: RunDirectory) -> None:
+    first, recorder, drawn = reduced(run)
+    files = sorted((run.partial / "checkpoints").iterdir())
+    assert [file.name for file in files] == [f"returns-{i:06d}.npz" for i in range(5)]
+    assert (recorder.found["returns states"], drawn) == (0, 5)
+    missing(files[0])
+    for spoil, file in zip((truncated, flipped, empty), files[1:], strict=False):
+        spoil(file)
+    again, recorder, drawn = reduced(run)
+    assert (recorder.found["returns states"], drawn) == (1, 4)
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+def test_no_pickle_is_read(run: RunDirectory) -> None:
+    """Contract C9: a checkpoint that holds objects is as good as none."""
+    reduced(run)
+    file = run.partial / "checkpoints" / "returns-000000.npz"
+    np.savez(file, level=np.array([print], object), index=np.zeros(1))
+    assert pickle.dumps(print) in file.read_bytes() or b"print" in file.read_bytes()
+    _, recorder, drawn = reduced(run)
+    assert (recorder.found["returns states"], drawn) == (4, 1)

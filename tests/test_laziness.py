@@ -1,0 +1,240 @@
+"""Contract C6: functions build graphs and compute nothing, and a run makes each chunk of paths once a pass."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from dask.delayed import Delayed
+
+from riskops import measures, reductions, simulation
+from riskops.cluster import open_cluster
+from riskops.config import config_from_mapping
+from riskops.portfolio import portfolio_loss
+from riskops.reductions import CoMoments, Moments, Tail
+from riskops.run import LazyResults, Recorder, RiskJob, RunDirectory, market_risk, prepare
+from riskops.run.execute import compute_results
+from riskops.simulation import PathJob, path_job, paths_of, simulate
+from tests.simulation.examples import book_of, spec_of
+
+CHUNKS = 5
+
+
+@pytest.fixture(scope="module")
+def job() -> RiskJob:
+    """Two stocks, two portfolios, three scenarios; five chunks, the last of which is short."""
+    configuration = {
+        "market": {"prices": "sp500", "start": "2022-01-03", "assets": ["KO", "PEP"]},
+        "portfolios": [
+            {"name": "drinks", "capital": 1000.0, "weights": "equal"},
+            {"name": "pair", "money": {"KO": 1e6, "PEP": -1e6}},
+        ],
+        "simulation": {"paths": 4500, "steps": 2, "seed": 1, "chunk_paths": 1024},
+        "risk": {"levels": [0.95, 0.99], "horizons": [1, 2]},
+        "stress": {"library": "market", "scenarios": ["volatility_doubled", "crash_20"]},
+    }
+    return prepare(config_from_mapping(configuration))
+
+
+# Nothing is computed before it is asked for
+
+
+def example_paths() -> xr.Dataset:
+    return simulate(spec_of(), times=[1])
+
+
+def example_losses() -> xr.Dataset:
+    return portfolio_loss(example_paths(), book=book_of([[1.0, 2.0, 3.0]]))
+
+
+def example_states() -> da.Array:
+    return reductions.chunk_states(example_losses(), Moments())
+
+
+def example_tail() -> da.Array:
+    return reductions.reduce_paths(example_losses(), Tail(keep=1000))
+
+
+#: Every public function of the chain that takes or returns something lazy, and a call of it.
+LAZY: dict[str, Callable[[], Any]] = {
+    "simulation.simulate": example_paths,
+    "simulation.paths_of": lambda: paths_of(path_job(spec_of())),
+    "portfolio.portfolio_loss": example_losses,
+    "reductions.chunk_states": example_states,
+    "reductions.combine_states": lambda: reductions.combine_states(example_states(), Moments()),
+    "reductions.finalized": lambda: reductions.finalized(
+        reductions.combine_states(example_states(), Moments()), Moments()
+    ),
+    "reductions.reduce_paths": example_tail,
+    "measures.base_growth": lambda: measures.base_growth(example_paths()),
+    "measures.contributions_from": lambda: measures.contributions_from(
+        example_tail(),
+        example_losses(),
+        job=path_job(spec_of(), times=[1]),
+        book=book_of([[1.0, 2.0, 3.0]]),
+        level=[0.9],
+    ),
+    "measures.dependence_from": lambda: measures.dependence_from(
+        reductions.reduce_paths(example_paths(), CoMoments()), example_paths()
+    ),
+    "measures.expected_shortfall": lambda: measures.expected_shortfall(example_losses()),
+    "measures.loss_histogram": lambda: measures.loss_histogram(example_losses()),
+    "measures.loss_moments": lambda: measures.loss_moments(example_losses()),
+    "measures.moments_from": lambda: measures.moments_from(
+        reductions.reduce_paths(example_losses(), Moments()), example_losses()
+    ),
+    "measures.return_dependence": lambda: measures.return_dependence(example_paths()),
+    "measures.tail_contributions": lambda: measures.tail_contributions(
+        example_losses(), job=path_job(spec_of(), times=[1]), book=book_of([[1.0, 2.0, 3.0]])
+    ),
+    "measures.tail_risk": lambda: measures.tail_risk(example_losses()),
+    "measures.tail_risk_from": lambda: measures.tail_risk_from(example_tail(), example_losses(), level=[0.9]),
+    "measures.value_at_risk": lambda: measures.value_at_risk(example_losses()),
+}
+
+#: Those that return Datasets and work on small arrays in memory: the book of positions, a computed histogram.
+EAGER = {"portfolio.book", "measures.histogram_dataset"}
+
+
+def public_functions() -> Iterator[str]:
+    """The public functions of the chain that return Datasets, Dask arrays or Delayed values."""
+    for part in ("simulation", "portfolio", "reductions", "measures"):
+        module = importlib.import_module(f"riskops.{part}")
+        for name in module.__all__:
+            function = getattr(module, name)
+            if inspect.isfunction(function) and function.__annotations__["return"] in (
+                "xr.Dataset",
+                "da.Array",
+                "Delayed",
+            ):
+                yield f"{part}.{name}"
+
+
+def test_every_public_function_is_known_to_be_lazy_or_eager() -> None:
+    assert set(public_functions()) == LAZY.keys() | EAGER
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_public_functions_only_build_graphs(name: str, refuse_compute: None) -> None:
+    built = LAZY[name]()
+    if isinstance(built, xr.Dataset):
+        assert built
+        assert all(isinstance(array.data, da.Array) for array in built.values())
+    else:
+        assert isinstance(built, da.Array | Delayed)
+
+
+def test_the_scheduler_that_refuses_does_refuse(refuse_compute: None) -> None:
+    with pytest.raises(AssertionError, match="a library function computed"):
+        example_losses().compute()
+
+
+def test_a_run_is_built_without_computing(job: RiskJob, tmp_path: Path, refuse_compute: None) -> None:
+    run = RunDirectory(tmp_path / "run").create()
+    for recorder in (None, Recorder(run)):
+        lazy = market_risk(job, recorder=recorder)
+        assert all(isinstance(array.data, da.Array) for array in lazy.measures.values())
+        assert set(lazy.digests) == (set() if recorder is None else {"loss"})
+
+
+def test_the_paths_stay_one_symbolic_layer_however_many_there_are() -> None:
+    paths = simulate(spec_of(paths=2**34 - 1, chunk_paths=2**20, steps=252), times=[252])
+    growth = paths_of(path_job(spec_of(paths=2**34 - 1, chunk_paths=2**20)))["log_growth"].data
+    (layer,) = growth.dask.layers.values()
+    assert not layer.is_materialized()
+    assert paths["log_growth"].data.npartitions == 16_384
+
+
+# Each chunk once a pass
+
+
+def recorded(job: RiskJob, folder: Path) -> LazyResults:
+    return market_risk(job, recorder=Recorder(RunDirectory(folder).create()))
+
+
+@pytest.mark.parametrize("store_losses", [False, True])
+@pytest.mark.parametrize("store_paths", [False, True])
+def test_each_chunk_of_paths_is_made_once_a_pass(
+    job: RiskJob, store_losses: bool, store_paths: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = replace(job, store_losses=store_losses, store_paths=store_paths)
+    first_pass: Counter[int] = Counter()
+    second_pass: list[int] = []
+    block = PathJob.block
+
+    def counted(self: PathJob, counters: Any, n: int) -> Any:
+        # The second pass draws counters of single tail paths for the base scenario alone, the first pass whole chunks.
+        if len(self.scenarios) == 1:
+            second_pass.append(n)
+        else:
+            first_pass[int(counters[0]) * 4] += 1
+        return block(self, counters, n)
+
+    monkeypatch.setattr(PathJob, "block", counted)
+    with open_cluster("synchronous") as cluster:
+        compute_results(job, recorded(job, tmp_path / "run"), cluster=cluster, progress=None)
+    assert first_pass == {k * 1024: 1 for k in range(CHUNKS)}
+    assert 0 < len(second_pass) <= CHUNKS
+
+
+def test_what_is_stored_is_written_once_and_read_never(
+    job: RiskJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from riskops.simulation import store
+
+    calls: Counter[str] = Counter()
+    for name in ("_tile_digests", "_read"):
+        original = getattr(store, name)
+
+        def counted(*args: Any, name: str = name, original: Any = original, **options: Any) -> Any:
+            calls[name] += 1
+            return original(*args, **options)
+
+        monkeypatch.setattr(store, name, counted)
+    with open_cluster("synchronous") as cluster:
+        lazy = recorded(replace(job, store_paths=True), tmp_path / "run")
+        compute_results(job, lazy, cluster=cluster, progress=None)
+    assert calls == {"_tile_digests": 2 * CHUNKS}  # of each block as it is written
+
+
+def test_layers_are_named_after_the_stages(job: RiskJob, tmp_path: Path) -> None:
+    lazy = recorded(replace(job, store_paths=True), tmp_path / "run")
+    arrays = [*(array.data for array in lazy.measures.values()), lazy.summary, *lazy.digests.values()]
+    layers = {re.sub(r"-[0-9a-f]{32}$", "", name) for array in arrays for name in array.dask.layers}
+    stages = {"simulate", "portfolio-loss", "reduce", "reduce-returns", "reduce-aggregate", "finalize", "figures"}
+    stages |= {"write-loss", "write-log_growth", "checkpoint-returns", "tail-risk", "moments", "dependence"}
+    stages |= {"base-tail", "attribute", "attribute-aggregate", "join", "contributions"}
+    assert layers - {"getitem"} == stages  # getitem: xarray takes the base scenario
+
+
+def test_equal_jobs_have_equal_keys_and_others_have_not(job: RiskJob) -> None:
+    def names(job: RiskJob) -> set[str]:
+        lazy = market_risk(job)
+        return {array.data.name for array in lazy.measures.values()} | {lazy.summary.name}
+
+    assert names(job) == names(replace(job))
+    other_seed = replace(job, spec=replace(job.spec, seed=2))
+    other_book = replace(job, book=job.book.assign(exposure=job.book["exposure"] * 2))
+    assert not names(job) & names(other_seed)
+    tail = {"value_at_risk", "component_expected_shortfall", "mean_loss"}
+    one, two = market_risk(job).measures, market_risk(other_book).measures
+    assert all(one[name].data.name != two[name].data.name for name in tail)
+
+
+def test_the_graph_of_a_chunk_gives_the_numbers_of_the_job(job: RiskJob) -> None:
+    with dask.config.set(scheduler="synchronous"):
+        growth = paths_of(job.paths)["log_growth"]
+        counters = np.arange(256, 512, dtype=np.uint32)
+        np.testing.assert_array_equal(growth.data.blocks[..., 1].compute(), job.paths.block(counters, 1024))
+    assert simulation.chunk_sizes(job.spec) == (1024,) * 4 + (404,)
