@@ -96,7 +96,7 @@ def test_continuous_integration_runs_make_test() -> None:
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_documents_name_targets_and_files_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    asked = set(re.findall(r"(?:^|`|\$ )make ([a-z]+)", text, re.MULTILINE))
+    asked = set(re.findall(r"(?:^\s*|`|\$ )make ([a-z]+)", text, re.MULTILINE))
     assert asked <= TARGETS
     assert asked >= {"test"}
     for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", text):

@@ -164,7 +164,13 @@ def historical_value_at_risk(
                 value_at_risk[p, h, i], shortfall[p, h, i] = _tail(descending, one, days)
     coords = {"portfolio": portfolios, "horizon": [float(days) for days in spans], "level": list(levels)}
     found = {
-        name + suffix: variable(name + suffix, ("portfolio", "horizon", "level"), estimates[..., part], coords=coords)
+        name + suffix: variable(
+            name + suffix,
+            ("portfolio", "horizon", "level"),
+            estimates[..., part],
+            coords=coords,
+            attrs={} if suffix else {"effective_observations": effective},
+        )
         for name, estimates in (
             ("historical_value_at_risk", value_at_risk),
             ("historical_expected_shortfall", shortfall),

@@ -19,7 +19,7 @@ __all__ = ["base_growth", "dependence_from", "return_dependence"]
 NAMES = ("covariance", "correlation")
 
 
-def base_growth(paths: xr.Dataset, horizons: Sequence[float] | None = None) -> xr.Dataset:
+def base_growth(paths: xr.Dataset, *, horizons: Sequence[float] | None = None) -> xr.Dataset:
     """The paths of the base scenario (the first one) at some horizons, as ``(time, asset, path)``."""
     growth = validate(paths, "log_growth")["log_growth"]
     if "scenario" in growth.dims:
@@ -68,7 +68,7 @@ def return_dependence(paths: xr.Dataset, *, horizons: Sequence[float] | None = N
     >>> abs(float(return_dependence(paths)["correlation"][0, 0, 1]) - 0.5) < 0.05
     True
     """
-    growth = base_growth(paths, horizons)
+    growth = base_growth(paths, horizons=horizons)
     return dependence_from(reduce_paths(growth, CoMoments()), growth)
 
 

@@ -252,6 +252,7 @@ def _changes(
     out = {name: np.zeros(flat["value_at_risk"].shape) for name in with_errors([f"{m}_change" for m in MEASURES])}
     mass = np.array([float(1 - exact_level(level)) for level in levels])
     beyond = np.array([_beyond(level, n) for level in levels])
+    tail = beyond / n
     var, es = flat["value_at_risk"], flat["expected_shortfall"]
     for row in range(flat_losses.shape[1]):
         orders = [np.argsort(flat_paths[s, row]) for s in range(scenarios)]
@@ -259,12 +260,15 @@ def _changes(
             tails = [(flat_losses[k, row], flat_paths[k, row], orders[k]) for k in (0, s)]
             count, products = _matched_tails(*tails[0], *tails[1], beyond, var[0, row], var[s, row])
             errors = [(flat[f"{m}_standard_error"][0, row], flat[f"{m}_standard_error"][s, row]) for m in MEASURES]
-            shared = (count / n - mass * mass) / (mass * (1 - mass))
+            # of VaR: 1 - correlation of the indicators {L > VaR}, exactly zero where both tails are the same paths
+            apart = (beyond - count) / n / (tail * (1 - tail))
             gaps = (es[0, row] - var[0, row]) * (es[s, row] - var[s, row])
-            covariances = (shared * errors[0][0] * errors[0][1], (products / (n * mass * mass) - gaps) / n)
+            covariances = ((1 - apart) * errors[0][0] * errors[0][1], (products / (n * mass * mass) - gaps) / n)
             for measure, (base, stressed), covariance in zip(MEASURES, errors, covariances, strict=True):
                 change = flat[measure][s, row] - flat[measure][0, row]
-                error = np.sqrt(np.maximum(base * base + stressed * stressed - 2 * covariance, 0.0))
+                squares = base * base + stressed * stressed
+                left = squares - 2 * covariance
+                error = np.sqrt(np.where(left > 1e-12 * squares, left, 0.0))  # below that it is rounding
                 low, high = change - Z95 * error, change + Z95 * error
                 put_figure(out, f"{measure}_change", (s, row), change, error, low, high)
     return {name: values.reshape(figures["value_at_risk"].shape) for name, values in out.items()}

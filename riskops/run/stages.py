@@ -117,4 +117,8 @@ def results_of(job: RiskJob, measures: xr.Dataset, summary: Any) -> xr.Dataset:
                 job.prices, book=job.book, level=job.levels, horizons=job.horizons, window=job.window
             )
         )
-    return xr.merge(parts, compat="equals", join="exact", combine_attrs="drop").assign_attrs(job.attrs())
+    return (
+        xr.merge(parts, compat="equals", join="exact", combine_attrs="override")
+        .drop_attrs(deep=False)
+        .assign_attrs(job.attrs())
+    )

@@ -12,6 +12,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def test_the_store_and_the_figures_agree(finished_run: Path) -> None:
 
 
 def test_value_at_risk_is_an_order_statistic_of_the_stored_losses(finished_run: Path) -> None:
-    stored = open_run(finished_run)
+    stored = open_run(finished_run).load()
     losses = np.sort(stored["loss"].sel(scenario="base", portfolio="equal", horizon=5.0).values)
     figure = stored["value_at_risk"].sel(scenario="base", portfolio="equal", horizon=5.0, level=0.99)
     assert figure.item() == losses[math.ceil(5000 * 0.99) - 1]
@@ -215,6 +216,7 @@ def cut_run(configuration: Path, place: Path, monkeypatch: pytest.MonkeyPatch, *
 
     write, written = store._write_block, []
 
+    @wraps(write)
     def dying(*args: Any, **kwargs: Any) -> Any:
         if len(written) == after:
             raise Cut
@@ -292,9 +294,12 @@ def test_a_complete_run_is_not_resumed(run_copy: Path) -> None:
 def test_a_run_that_does_not_fit_leaves_nothing(small_configuration: Path, tmp_path: Path) -> None:
     config = load_config(small_configuration)
     job = prepare(config)
-    with open_cluster("threads", workers=1, memory_limit="100MiB") as cluster:
-        with pytest.raises(PlanError, match=r"simulation\.\w+.*: a worker would need .* and has 100 MiB"):
-            execute(job, configuration=config.resolved(), out=tmp_path / "one", cluster=cluster)
+    line = r"simulation\.\w+.*: a worker would need .* and has 100 MiB"
+    with (
+        open_cluster("threads", workers=1, memory_limit="100MiB") as cluster,
+        pytest.raises(PlanError, match=line),
+    ):
+        execute(job, configuration=config.resolved(), out=tmp_path / "one", cluster=cluster)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -316,7 +321,7 @@ def test_a_failure_before_the_manifest_leaves_nothing(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("riskops.run.execute.write_small", full)
+    monkeypatch.setattr(sys.modules["riskops.run.execute"], "write_small", full)
     with pytest.raises(StoreError, match=r"^store\.root: No space left on device; the run was not begun$"):
         make_run(small_configuration, tmp_path / "one")
     assert list(tmp_path.iterdir()) == []
@@ -328,7 +333,7 @@ def test_an_error_that_is_no_matter_of_the_disk_is_raised_as_it_is(
     def broken(*_: Any) -> None:
         raise FileNotFoundError(errno.ENOENT, "gone")
 
-    monkeypatch.setattr("riskops.run.execute.figures", broken)
+    monkeypatch.setattr(sys.modules["riskops.run.execute"], "figures", broken)
     with pytest.raises(FileNotFoundError, match="gone"):
         make_run(small_configuration, tmp_path / "one")
 
