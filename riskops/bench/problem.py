@@ -13,7 +13,7 @@ import xarray as xr
 
 from riskops.measures.tail_risk import tail_figures
 from riskops.models import GeometricBrownianMotion
-from riskops.portfolio.loss import _loss_block
+from riskops.portfolio.loss import loss_block
 from riskops.reductions import Tail, needed_tail
 from riskops.rng import tile_counters
 from riskops.schema import variable
@@ -66,7 +66,7 @@ class TailProblem:
 
         def state(chunk: tuple[int, int]) -> Any:
             first, size = chunk
-            losses = _loss_block(job.block(tile_counters(first, size), size), exposure, steps)
+            losses = loss_block(job.block(tile_counters(first, size), size), exposure, steps)
             return reduction.chunk({"loss": losses[0]}, first_path=first)
 
         states = list((map if pool is None else pool.map)(state, self.bounds()))
@@ -79,7 +79,5 @@ class TailProblem:
     def losses(self) -> npt.NDArray[np.float64]:
         """All losses ``(path,)``, for a comparison with a plain sort."""
         steps, job = np.zeros(1, np.int64), self.job
-        blocks = [
-            _loss_block(job.block(tile_counters(first, n), n), self.exposure, steps) for first, n in self.bounds()
-        ]
+        blocks = [loss_block(job.block(tile_counters(first, n), n), self.exposure, steps) for first, n in self.bounds()]
         return np.concatenate([block[0, 0, 0] for block in blocks])

@@ -126,13 +126,13 @@ def _aligned_exposure(book: xr.Dataset, assets: list[str]) -> npt.NDArray[np.flo
 
 def _lazy_loss(growth: Any, exposure: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> Any:
     if not isinstance(growth, da.Array):
-        return _loss_block(np.asarray(growth), exposure, steps)
+        return loss_block(np.asarray(growth), exposure, steps)
     growth = growth.rechunk({axis: -1 for axis in range(growth.ndim - 1) if growth.numblocks[axis] > 1})
     # Time becomes horizon and asset becomes portfolio, each one block wide: nothing is contracted, nothing copied.
     s, t, a, i = "scenario", "time", "asset", "path"
     lead = (s,) if growth.ndim == 4 else ()
     return da.blockwise(
-        _loss_block,
+        loss_block,
         (*lead, a, t, i),
         growth,
         (*lead, t, a, i),
@@ -146,7 +146,7 @@ def _lazy_loss(growth: Any, exposure: npt.NDArray[np.float64], steps: npt.NDArra
     )
 
 
-def _loss_block(growth: npt.NDArray[Any], exposure: npt.NDArray[Any], steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def loss_block(growth: npt.NDArray[Any], exposure: npt.NDArray[Any], steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Losses ``([scenario,] portfolio, horizon, path)`` of a block of growth ``([scenario,] time, asset, path)``."""
     block = np.ascontiguousarray(growth if growth.ndim == 4 else growth[None])
     loss = np.empty((len(block), len(exposure), len(steps), block.shape[-1]))

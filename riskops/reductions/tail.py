@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -20,18 +20,31 @@ Float = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class TailState:
-    """The worst losses ``(..., kept)`` in path order, the numbers of their paths, and how many paths were seen."""
+class Segment(NamedTuple):
+    """Losses ``(row, n)`` in path order, and their paths: of the same shape, or None when they are all from
+    ``first``."""
 
     losses: Float
-    paths: Whole
+    paths: Whole | None
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class TailState:
+    """The worst losses of a run of paths, in segments in path order, and how many paths were seen.
+
+    Selecting costs a pass over the losses, so a state may hold up to twice the number that is kept before it is cut
+    down; a segment that keeps every path of its chunk is the chunk's own array.
+    """
+
+    segments: tuple[Segment, ...]
+    lead: tuple[int, ...]
     seen: int
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _collect(losses, cut, out, at):  # type: ignore[no-untyped-def]
-    """Put the losses above ``cut``, and of those equal to it the first, into ``out``, and their places into ``at``.
+def _collect(losses, paths, cut, out, out_paths):  # type: ignore[no-untyped-def]
+    """Put the losses above ``cut``, and of those equal to it the first, into ``out``, and their paths beside them.
 
     Both have one place to spare: every loss is written, and the place moves on only behind one that stays.
     """
@@ -43,7 +56,7 @@ def _collect(losses, cut, out, at):  # type: ignore[no-untyped-def]
         loss = losses[i]
         equal = (loss == cut) & (room > 0)
         out[place] = loss
-        at[place] = i
+        out_paths[place] = paths[i]
         place += (loss > cut) | equal
         room -= equal
 
@@ -62,18 +75,32 @@ def _first_nan(data):  # type: ignore[no-untyped-def]
     return -1, -1
 
 
-def _worst(losses: Float, keep: int) -> tuple[Float, Whole]:
-    """The ``keep`` worst of every row ``(row, n)``, in order of place, and their places; of equals the first ones."""
-    rows, n = losses.shape
-    if n <= keep:
-        return losses.copy(), np.broadcast_to(np.arange(n), losses.shape).copy()
-    out, at = np.empty((rows, keep)), np.empty((rows, keep), dtype=np.int64)
-    room_out, room_at = np.empty(keep + 1), np.empty(keep + 1, dtype=np.int64)
+def _length(segments: Sequence[Segment]) -> int:
+    return sum(segment.losses.shape[-1] for segment in segments)
+
+
+def _selected(segments: Sequence[Segment], keep: int) -> Segment:
+    """One segment of the ``keep`` worst of every row, in path order; of equal losses the first ones."""
+    rows, total = segments[0].losses.shape[0], _length(segments)
+    kept = min(keep, total)
+    out, out_paths = np.empty((rows, kept)), np.empty((rows, kept), dtype=np.int64)
+    losses, work, paths = np.empty(total), np.empty(total), np.empty(total, dtype=np.int64)
+    room, room_paths = np.empty(kept + 1), np.empty(kept + 1, dtype=np.int64)
     for row in range(rows):
-        cut = np.partition(losses[row], n - keep)[n - keep]
-        _collect(losses[row], cut, room_out, room_at)
-        out[row], at[row] = room_out[:keep], room_at[:keep]
-    return out, at
+        start = 0
+        for segment in segments:
+            stop = start + segment.losses.shape[-1]
+            losses[start:stop] = segment.losses[row]
+            if segment.paths is not None:
+                paths[start:stop] = segment.paths[row]
+            elif row == 0:
+                paths[start:stop] = np.arange(segment.first, segment.first + stop - start)
+            start = stop
+        work[:] = losses
+        work.partition(total - kept)
+        _collect(losses, paths, work[total - kept], room, room_paths)
+        out[row], out_paths[row] = room[:kept], room_paths[:kept]
+    return Segment(out, out_paths, int(out_paths[0, 0]) if kept else 0)
 
 
 @dataclass(frozen=True)
@@ -111,22 +138,23 @@ class Tail(Reduction):
         if row >= 0:
             where = tuple(int(i) for i in np.unravel_index(row, lead))
             raise InputError(f"{self.variable}: path {first_path + column} of row {where} is NaN, not a number")
-        losses, places = _worst(data, self.keep)
-        shape = (*lead, losses.shape[-1])
-        return TailState(losses.reshape(shape), (places + first_path).reshape(shape), data.shape[-1])
+        whole = Segment(data, None, first_path)
+        segment = whole if data.shape[-1] <= 2 * self.keep else _selected((whole,), self.keep)
+        return TailState((segment,), lead, data.shape[-1])
 
     def combine(self, states: Sequence[TailState]) -> TailState:
-        losses = np.concatenate([state.losses for state in states], axis=-1)
-        paths = np.concatenate([state.paths for state in states], axis=-1)
-        shape, seen = losses.shape[:-1], sum(state.seen for state in states)
-        worst, places = _worst(rows_of(losses), self.keep)
-        kept = np.take_along_axis(rows_of(paths), places, axis=-1)
-        return TailState(worst.reshape(*shape, -1), kept.reshape(*shape, -1), seen)
+        segments = tuple(segment for state in states for segment in state.segments)
+        if _length(segments) > 2 * self.keep:
+            segments = (_selected(segments, self.keep),)
+        return TailState(segments, states[0].lead, sum(state.seen for state in states))
 
     def finalize(self, state: TailState) -> dict[str, Any]:
-        order = np.argsort(-state.losses, axis=-1, kind="stable")  # equal losses stay in path order
+        losses, paths, _ = _selected(state.segments, self.keep)
+        assert paths is not None  # a selection always names its paths
+        order = np.argsort(-losses, axis=-1, kind="stable")  # equal losses stay in path order
+        shape = (*state.lead, losses.shape[-1])
         return {
-            "loss": np.take_along_axis(state.losses, order, axis=-1),
-            "path": np.take_along_axis(state.paths, order, axis=-1),
+            "loss": np.take_along_axis(losses, order, axis=-1).reshape(shape),
+            "path": np.take_along_axis(paths, order, axis=-1).reshape(shape),
             "paths": state.seen,
         }

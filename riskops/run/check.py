@@ -68,7 +68,7 @@ def verify(run: RunDirectory) -> list[str]:
     wrong = []
     if manifest_hash(manifest) != manifest.get("manifest_sha256"):
         wrong.append("manifest.json: its own sha256 does not match")
-    for name, expected in manifest["files"].items():
+    for name, expected in manifest.get("files", {}).items():
         path = run.path / name
         if not path.is_file():
             wrong.append(f"{name}: is missing")
@@ -79,10 +79,10 @@ def verify(run: RunDirectory) -> list[str]:
         prices = xr.open_zarr(run.store / PRICES, consolidated=False)
     except (OSError, ValueError, KeyError) as problem:
         return [*wrong, f"results.zarr: can't be opened ({problem})"]
-    for name, expected in manifest["arrays"].items():
+    for name, expected in manifest.get("arrays", {}).items():
         wrong += _verify_array(run, stored, name, expected)
     try:
-        if array_checksum(prices["price"].values) != manifest["price_array_sha256"]:
+        if array_checksum(prices["price"].values) != manifest.get("price_array_sha256"):
             wrong.append("results.zarr/prices: checksum does not match")
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         wrong.append(f"results.zarr/prices: {problem}")

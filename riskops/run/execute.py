@@ -19,8 +19,8 @@ from riskops.config import to_yaml
 from riskops.errors import StoreError
 from riskops.progress import Progress
 from riskops.report import figures, figures_csv, write_html
-from riskops.run.directory import MANIFEST, RunDirectory, canonical, file_checksum
-from riskops.run.job import RiskJob
+from riskops.run.directory import MANIFEST, STORE, RunDirectory, canonical, file_checksum
+from riskops.run.job import RiskJob, spec_hash
 from riskops.run.manifest import first_manifest, lineage, now, sealed
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
@@ -177,13 +177,20 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
 def recorded_job(run: RunDirectory) -> RiskJob:
     """The job that a run directory records, with its own prices; nothing outside the directory is read."""
     manifest = run.manifest()
-    what = manifest["what"]
-    prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
+    what, claimed = manifest.get("what", {}), str(manifest.get("spec_hash"))
+    wrong = StoreError(f"{run.path}: the manifest's spec does not have the hash {claimed[:12]} that it claims")
+    if spec_hash(what) != claimed:
+        raise wrong
+    try:
+        prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
+        same = array_checksum(prices["price"].values) == manifest["price_array_sha256"]
+    except (OSError, ValueError, RuntimeError, KeyError) as problem:
+        raise StoreError(f"{run.path}: {STORE}/{PRICES}: can't be read ({problem})") from problem
+    if not same:
+        raise StoreError(f"{run.path}: {STORE}/{PRICES}: checksum does not match")
     job = RiskJob.from_record(what, prices=prices, cutting=manifest["how"])
-    if job.fingerprint() != manifest["spec_hash"]:
-        raise StoreError(
-            f"{run.path}: the manifest's spec does not have the hash {manifest['spec_hash'][:12]} it claims"
-        )
+    if job.fingerprint() != claimed:  # another version of riskops may read the same record as something else
+        raise wrong
     return job
 
 
@@ -220,7 +227,6 @@ def _complete(
             "stages": {} if progress is None else dict(progress.stages),
         },
         "arrays": dict(sorted(checksums.items())),
-        "price_array_sha256": array_checksum(job.prices["price"].values),
     }
     if manifest["how"]["html"]:
         write_html(

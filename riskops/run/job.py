@@ -26,7 +26,12 @@ from riskops.scenarios import BASE, Scenario
 from riskops.schema import variable
 from riskops.simulation import PathJob, SimulationSpec, Workload, path_job
 
-__all__ = ["RiskJob", "prepare"]
+__all__ = ["RiskJob", "prepare", "spec_hash"]
+
+
+def spec_hash(record: object) -> str:
+    """The sha256 of a job's record."""
+    return hashlib.sha256(canonical(record).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +104,7 @@ class RiskJob:
 
     def fingerprint(self) -> str:
         """The sha256 of the record: two jobs of one fingerprint give the same ``results.json``."""
-        return hashlib.sha256(canonical(self.record()).encode()).hexdigest()
+        return spec_hash(self.record())
 
     def attrs(self) -> dict[str, Any]:
         """What every table and report says about the run."""

@@ -14,6 +14,7 @@ import riskops
 from riskops.run.directory import canonical
 from riskops.run.job import RiskJob
 from riskops.simulation import Plan
+from riskops.simulation.store import array_checksum
 
 __all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "now", "sealed"]
 
@@ -48,6 +49,7 @@ def first_manifest(
         "dtype": job.spec.dtype,
         "seed": str(job.spec.seed),
         "prices_sha256": job.prices.attrs["sha256"],
+        "price_array_sha256": array_checksum(job.prices["price"].values),
         "adjustments": list(job.prices.attrs.get("adjustments", [])),
         "fallbacks": [],
         "root": root,

@@ -31,9 +31,8 @@ from riskops.simulation.spec import SimulationSpec
 
 __all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
 
-#: Numbers of one state that a stretch of paths may hold: 256 KB in single precision, half of a common second-level
-#: cache.
-STRETCH_NUMBERS = 65_536
+#: Numbers of one state that a stretch of paths may hold: few enough for a cache, many enough for a call to cost nothing.
+STRETCH_NUMBERS = 131_072
 
 
 class ScenarioLike(Protocol):
@@ -80,33 +79,46 @@ class PathJob:
 
     def block(self, counters: npt.NDArray[np.uint32], n: int) -> Array:
         """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile."""
-        spec, assets, dtype = self.spec, len(self.spec.assets), np.dtype(self.spec.dtype)
+        assets, dtype = len(self.spec.assets), np.dtype(self.spec.dtype)
         out = np.empty((len(self.scenarios), len(self.steps), assets, n), dtype)
-        tables = [_tables(model, spec.step_years, spec.dtype) for model in self.models]
-        offsets = self.output_shift.astype(dtype)
         tiles = max(1, STRETCH_NUMBERS // (assets * TILE))
+        stretch: _Stretch | None = None
         for first in range(0, n, tiles * TILE):
             stop = min(first + tiles * TILE, n)
-            stretch = counters[first // 4 : (first // TILE + tiles) * (TILE // 4)]
-            self._stretch(out[..., first:stop], stretch, tables, offsets, dtype)
+            if stretch is None or stretch.paths != stop - first:
+                stretch = _Stretch(self, stop - first)
+            stretch.simulate(counters[first // 4 : (first // TILE + tiles) * (TILE // 4)], out[..., first:stop])
         return out
 
-    def _stretch(
-        self, out: Array, counters: Array, tables: Sequence[Mapping[str, Array]], offsets: Array, dtype: np.dtype
-    ) -> None:
-        n, assets = out.shape[-1], out.shape[-2]
-        states = [_start(model, shift, n, dtype) for model, shift in zip(self.models, self.start_shift, strict=True)]
+
+class _Stretch:
+    """The arrays that a stretch of paths is worked through in; one stretch after the other uses them."""
+
+    def __init__(self, job: PathJob, paths: int) -> None:
+        spec, dtype = job.spec, np.dtype(job.spec.dtype)
+        self.paths, self._job = paths, job
+        self._tables = [_tables(model, spec.step_years, spec.dtype) for model in job.models]
+        self._offsets = job.output_shift.astype(dtype)
+        self._initial = [_initial(m, shift, dtype) for m, shift in zip(job.models, job.start_shift, strict=True)]
+        self._states = [{k: np.empty((len(v), paths), v.dtype) for k, v in values.items()} for values in self._initial]
         # one set of buffers serves all models in turn: each is advanced before the next is mixed
-        buffers = ShockBuffers(self.models[0].shocks, n=n, assets=assets, dtype=dtype)
+        self._buffers = ShockBuffers(job.models[0].shocks, n=paths, assets=len(spec.assets), dtype=dtype)
+
+    def simulate(self, counters: Array, out: Array) -> None:
+        """Fill ``out`` ``(scenario, time, asset, path)`` with the log growth of these counters' paths."""
+        job = self._job
+        for state, values in zip(self._states, self._initial, strict=True):
+            for name, array in state.items():
+                array[:] = values[name][:, None]
         kept = 0
-        for step in range(self.steps[-1] + 1):
+        for step in range(job.steps[-1] + 1):
             if step > 0:
-                buffers.draw(counters, seed=self.spec.seed, step=step)
-                for model, state, table in zip(self.models, states, tables, strict=True):
-                    model.advance(state, buffers.mixed(table, state), table)
-            if step == self.steps[kept]:
-                for row, m in enumerate(self.model_of):
-                    _keep(out[row, kept], states[m]["log_growth"], offsets[row])
+                self._buffers.draw(counters, seed=job.spec.seed, step=step)
+                for model, state, table in zip(job.models, self._states, self._tables, strict=True):
+                    model.advance(state, self._buffers.mixed(table, state), table)
+            if step == job.steps[kept]:
+                for row, m in enumerate(job.model_of):
+                    _keep(out[row, kept], self._states[m]["log_growth"], self._offsets[row])
                 kept += 1
 
 
@@ -119,14 +131,22 @@ def _tables(model: Model, step_years: float, dtype: str) -> dict[str, Array]:
     }
 
 
-def _start(model: Model, shift: npt.NDArray[np.float64], n: int, dtype: np.dtype) -> dict[str, Array]:
+def _initial(model: Model, shift: npt.NDArray[np.float64], dtype: np.dtype) -> dict[str, Array]:
+    """The initial value of every state, ``(asset or 1,)``, in the dtype it is simulated in."""
     initial = model.start()
-    states = {}
-    for state in model.states:
-        values = initial[state.name] + (shift if state.name == "log_growth" else 0.0)
-        kind = dtype if state.kind == "real" else np.dtype(np.int32)
-        states[state.name] = np.repeat(values.astype(kind)[:, None], n, axis=1)
-    return states
+    return {
+        state.name: (initial[state.name] + (shift if state.name == "log_growth" else 0.0)).astype(
+            dtype if state.kind == "real" else np.int32
+        )
+        for state in model.states
+    }
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _log_moves(moves, out):  # type: ignore[no-untyped-def]
+    """Log growth of simple returns, by our own logarithm: the last bits of NumPy's depend on the processor."""
+    for i in range(len(moves)):
+        out[i] = log_f64(1.0 + moves[i])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -160,8 +180,9 @@ def path_job(
     zeros = np.zeros(len(spec.assets))
     for scenario in given:
         model = scenario.apply(spec.model)
-        # our own logarithm, not NumPy's: the last bits of that one depend on the processor
-        shift = zeros if prices is None else np.array([log_f64(1.0 + move) for move in scenario.price_shock(prices)])
+        shift = np.zeros(len(spec.assets))
+        if prices is not None:
+            _log_moves(scenario.price_shock(prices), shift)
         inner, outer = (shift, zeros) if model.price_enters_dynamics else (zeros, shift)
         key = (model.fingerprint(), inner.tobytes())
         models.setdefault(key, (model, inner))

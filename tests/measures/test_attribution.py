@@ -95,8 +95,8 @@ def test_one_asset_alone_contributes_everything() -> None:
     parts, risk = attributed(path_job(spec_of(model), times=[1]), book_of([[100.0]], ["A"]))
     for measure in ("value_at_risk", "expected_shortfall"):
         np.testing.assert_allclose(parts[f"component_{measure}"].values[..., 0], risk[measure], rtol=1e-12)
-    stated = parts["component_expected_shortfall_standard_error"].values[..., 0]
-    np.testing.assert_allclose(stated, risk["expected_shortfall_standard_error"], rtol=0.02)
+        stated = parts[f"component_{measure}_standard_error"].values[..., 0]
+        np.testing.assert_allclose(stated, risk[f"{measure}_standard_error"], rtol=0.02)
 
 
 def test_contributions_do_not_depend_on_chunks_or_on_scenarios(found: tuple[xr.Dataset, xr.Dataset]) -> None:

@@ -76,8 +76,9 @@ def test_kernels_as_plain_python() -> None:
     cut = np.sort(losses)[-7]
     out, at = np.empty(11), np.empty(11, dtype=np.int64)
     plain_out, plain_at = out.copy(), at.copy()
-    _collect(losses, cut, out[:8], at[:8])
-    _collect.py_func(losses, cut, plain_out[:8], plain_at[:8])
+    paths = np.arange(50) + 1024
+    _collect(losses, paths, cut, out[:8], at[:8])
+    _collect.py_func(losses, paths, cut, plain_out[:8], plain_at[:8])
     np.testing.assert_array_equal(at[:7], plain_at[:7])
     np.testing.assert_array_equal(out[:7], plain_out[:7])
     assert _first_nan.py_func(np.array([[1.0, 2.0], [3.0, np.nan]])) == (1, 1)

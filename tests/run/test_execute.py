@@ -265,7 +265,7 @@ def test_a_resumed_run_reads_nothing_but_its_directory(
 @pytest.mark.parametrize(
     ("keys", "value", "line"),
     [
-        (("what", "simulation", "seed"), "8", r"the manifest's spec does not have the hash \w{12} it claims"),
+        (("what", "simulation", "seed"), 8, r"the manifest's spec does not have the hash \w{12} that it claims"),
         (("how", "chunk_paths"), 2048, r"loss is stored as .* in chunks of 1024 paths, not as .* 2048 paths"),
     ],
 )
