@@ -98,11 +98,11 @@ def own_prices(path: Path, *, rows: int = 60, change: Callable[[list[list[Any]]]
 def test_help_is_plain_and_whole(words: list[str]) -> None:
     text = answer(*words, "--help")
     assert text.startswith("Usage: ")
-    assert "..." not in re.sub(r"(ARGS|NAME,)\.\.\.", "", text), "a line that is cut off explains nothing"
+    assert "..." not in re.sub(r"(ARGS\]|NAME,)\.\.\.", "", text), "a line that is cut off explains nothing"
     assert max(map(len, text.splitlines())) <= 100
     assert text.isascii()
     for option in re.findall(r"^  (--\S+)", text, re.MULTILINE):
-        assert re.search(rf"^  {option}.*\n?.*[.:\]]$", text, re.MULTILINE), f"{option} is not explained"
+        assert re.search(rf"^  {option} .*(\n {{4}}.*)*[.\]]$", text, re.MULTILINE), f"{option} is not explained"
 
 
 def test_the_version_is_printed() -> None:
@@ -131,8 +131,9 @@ def test_help_is_there_at_once() -> None:
 def test_a_run_imports_nothing_that_it_has_no_use_for(small: Path) -> None:
     code = (
         "import sys; from riskops.cli import app\n"
-        f"app(['run', {str(small)!r}, '--out', 'one', '--quiet', '--set', 'report.html=false'], standalone_mode=False)\n"
-        "print({'bokeh', 'distributed', 'scipy.stats', 'IPython', 'matplotlib', 'cupy', 'pyarrow'} & set(sys.modules))"
+        f"words = ['run', {str(small)!r}, '--out', 'one', '--quiet', '--set', 'report.html=false']\n"
+        "app(words, standalone_mode=False)\n"
+        "print({'bokeh', 'distributed', 'scipy.stats', 'IPython', 'matplotlib', 'cupy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-2:] == ["run: one", "set()"]
@@ -283,7 +284,7 @@ def test_runs_replay_and_compare(finished_run: Path, run_copy: Path) -> None:
     assert "1.25" in result.stdout
     assert re.search(r"riskops: .*copy: 1 of \d+ figures differ; fitting", result.stderr)
     result = ask("runs", "compare", finished_run, run_copy)
-    assert (result.exit_code, result.stderr) == (1, "riskops: 1 figures differ\n")
+    assert (result.exit_code, result.stderr) == (1, "riskops: figures that differ: 1\n")
     assert "1.25" in result.stdout
     differences = json.loads(answer("runs", "compare", run_copy, finished_run, "--json", status=1))
     assert [d["first"] for d in differences] == [1.25]
@@ -345,20 +346,28 @@ def test_describe_takes_a_library_of_ones_own() -> None:
         ("risk.levels=[99]", "risk.levels[0]: 99.0 is not a confidence level between 0 and 1"),
         (
             "risk.levels=[0.9, 0.9999]",
-            "simulation.paths: 5000 carry no 95 % interval at level 0.9999; at least 36888 are",
+            "simulation.paths: 5000 carry no 95 % interval at level 0.9999; at least 36887 are",
         ),
         ("risk.horizons=[6]", "risk.horizons: 6 is beyond the last step, day 5; set simulation.steps to at least 6"),
         ("market.prices=none.csv", "market.prices: 'none.csv' is no file, and no bundled data set"),
-        ("market.end=2019-01-03", "price"),
+        ("market.end=2019-01-03", "model: log_return: 1 observations are too few; at least 2 are needed"),
         ("portfolios=[missing.yaml]", "portfolios[0]: 'missing.yaml' is no file"),
         (
             "portfolios=[{name: a, shares: {TSLA: 5}}]",
             "portfolio 'a': asset 'TSLA' has no prices; known are XOM, AAPL, JPM",
         ),
-        ("model.window=2", "correlation"),
-        ("model.kind=magic", "model"),
-        ("stress.scenarios=[flood]", "stress.scenarios: 'flood' is not"),
-        ("stress.scenarios=[energy_shock]", "scenario energy_shock"),
+        (
+            "market.start=2030-01-01",
+            "market.start: 2030-01-01 lies outside the prices of sp500, 1990-01-02 to 2022-12-28",
+        ),
+        ("market.assets=[XOM, FOO]", "market.assets: 'FOO' is unknown; known are AAPL, AMD,"),
+        ("model.window=2", "model: correlation: is not positive definite (smallest eigenvalue "),
+        ("model.kind=magic", "model.kind: 'magic' is unknown; known are geometric_brownian"),
+        ("stress.scenarios=[flood]", "stress.scenarios: 'flood' is unknown; known are august_2011"),
+        (
+            "stress.scenarios=[energy_shock]",
+            "scenario energy_shock: price_shocks: 'CVX' is unknown; known are AAPL, JPM, XOM",
+        ),
         ("paths", "--set: 'paths' is not of the form key.path=value"),
         ("simulation.paths=[", "--set simulation.paths"),
         ("cluster.workers=0", "cluster.workers: 0 is not an integer >= 1 or null"),
@@ -379,15 +388,15 @@ def spoil(row: int, column: int, value: object) -> Callable[[list[list[Any]]], N
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (spoil(10, 1, 0), r"price: asset 'ALPHA' on 2021-01-15: 0(\.0)? is not .*positive"),
-        (spoil(10, 1, -3.5), r"price: asset 'ALPHA' on 2021-01-15: -3\.5 is not .*positive"),
-        (spoil(20, 2, "NaN"), r".*'BETA'.*2021-01-29.*"),
-        (spoil(20, 2, "inf"), r".*'BETA'.*2021-01-29.*"),
-        (spoil(20, 2, "n/a?"), r".*BETA.*n/a\?.*"),
-        (spoil(11, 0, "2021-01-15"), r".*2021-01-15.*"),
-        (spoil(11, 0, "2020-01-15"), r".*2020-01-15.*"),
-        (spoil(11, 0, "sometime"), r".*sometime.*"),
-        (lambda table: table.clear(), r".*"),
+        (spoil(10, 1, 0), r"own\.csv: asset 'ALPHA' on 2021-01-15: price 0\.0 is not positive and finite"),
+        (spoil(10, 1, -3.5), r"own\.csv: asset 'ALPHA' on 2021-01-15: price -3\.5 is not positive and finite"),
+        (spoil(20, 2, "NaN"), r"own\.csv: asset 'BETA' has no price on 2021-01-29 \(.*\); set gaps to .* to go on"),
+        (spoil(20, 2, "inf"), r"own\.csv: asset 'BETA' on 2021-01-29: price inf is not positive and finite"),
+        (spoil(20, 2, "n/a?"), r"own\.csv: line 22, asset 'BETA': 'n/a\?' is not a number"),
+        (spoil(11, 0, "2021-01-15"), r"own\.csv: date 2021-01-15 is given twice"),
+        (spoil(11, 0, "2020-01-15"), r"own\.csv: date 2020-01-15 follows 2021-01-15; dates must ascend"),
+        (spoil(11, 0, "sometime"), r"own\.csv: line 13: 'sometime' is not a date \(YYYY-MM-DD\)"),
+        (lambda table: table.clear(), r"own\.csv: holds no rows of prices"),
     ],
     ids=["zero", "negative", "NaN", "infinite", "text", "duplicate date", "unsorted", "no date", "empty"],
 )
@@ -399,7 +408,7 @@ def test_bad_prices_are_refused(change: Callable[[list[list[Any]]], None], line:
             Path("own.yaml").write_text(
                 "{market: {prices: own.csv}, portfolios: [{name: a, capital: 1, weights: equal}]}"
             )
-        assert re.fullmatch(line, refusal(*words))
+        assert re.fullmatch(line, refusal(*words).removeprefix(f"{Path.cwd()}/"))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +425,7 @@ def test_bad_prices_are_refused(change: Callable[[list[list[Any]]], None], line:
         ),
         ("[" * 50_000, "small.yaml: is nested too deeply"),
         ("title: " + "x" * 2_000_000, "small.yaml: is larger than the limit of 1000000 bytes"),
-        (CONFIGURATION + "\nrisk: {levels: [0.9]}\n", "small.yaml: line 9 column 1: key 'risk' is given twice"),
+        (CONFIGURATION + "\nrisk: {levels: [0.9]}\n", "small.yaml: line 11 column 1: key 'risk' is given twice"),
     ],
     ids=["torn", "text", "empty", "binary", "bomb", "object", "deep", "large", "twice"],
 )
@@ -484,7 +493,7 @@ def begun(words: list[str], chunks: Path, *, at_least: int) -> subprocess.Popen[
 
 @pytest.mark.parametrize("where", ["threads", "processes"])
 def test_an_interrupted_run_can_be_resumed(where: str, small: Path) -> None:
-    options = ["--set", "simulation.paths=131072", "--set", "report.html=false", "--cluster", where, "--workers", "2"]
+    options = ["--set", "simulation.paths=65536", "--set", "report.html=false", "--cluster", where, "--workers", "2"]
     place = Path("my runs/one")
     child = begun(
         ["run", str(small), "--out", str(place), *options],
@@ -532,8 +541,6 @@ def test_a_scheduler_lost_in_mid_run_is_said_with_the_way_on(small: Path, monkey
         "riskops: cluster.address: the scheduler was lost in mid-run; "
         "what was computed is kept: riskops runs resume one\n"
     )
-    monkeypatch.undo()
-    os.chdir(small.absolute().parent)
 
 
 @contextmanager
@@ -616,5 +623,5 @@ def test_a_running_scheduler_is_used(small: Path, finished_run: Path) -> None:
     assert address not in Path("one/results.json").read_text()
 
 
-def test_bench_runs_a_suite() -> None:
-    assert refusal("bench", "--suite", "nothing").startswith("--suite: 'nothing' is not")
+def test_bench_refuses_a_suite_that_does_not_exist() -> None:
+    assert refusal("bench", "--suite", "nothing").startswith("suite: 'nothing' is unknown; known are draws, ")

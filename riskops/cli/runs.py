@@ -149,5 +149,5 @@ def compare_(
     else:
         print("all figures are identical")
     if differences:
-        say(f"riskops: {len(differences):,} figures differ")
+        say(f"riskops: figures that differ: {len(differences):,}")
         raise typer.Exit(1)

@@ -7,7 +7,8 @@ number that a figure depends on, exactly, so that ``resume`` and ``replay`` need
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from riskops.config import Config
-from riskops.errors import ConfigError
+from riskops.errors import ConfigError, InputError
 from riskops.market import load_prices, log_returns
 from riskops.models import calibrate
 from riskops.portfolio import book, load_portfolios
@@ -188,11 +189,13 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
     [1000000.0]
     """
     market, model, simulation = config.market, config.model, config.simulation
-    prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
+    with _keys_of("market", ("start", "end", "assets", "gaps")):
+        prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
     portfolios = load_portfolios(config.portfolios)
-    calibration = calibrate(
-        log_returns(prices), kind=model.kind, days_per_year=simulation.days_per_year, options=model.options()
-    )
+    with _keys_of("model", tuple(model.options()), otherwise="model: "):
+        calibration = calibrate(
+            log_returns(prices), kind=model.kind, days_per_year=simulation.days_per_year, options=model.options()
+        )
     spec = SimulationSpec(
         model=calibration.model,
         paths=simulation.paths,
@@ -223,3 +226,14 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
         store_losses=config.store.losses,
         store_paths=config.store.paths,
     )
+
+
+@contextmanager
+def _keys_of(section: str, names: Collection[str], *, otherwise: str = "") -> Iterator[None]:
+    """An error about an argument becomes one about the key of the configuration that it came from."""
+    try:
+        yield
+    except InputError as problem:
+        text = str(problem)
+        argument = text.partition(":")[0].partition("[")[0]
+        raise ConfigError((f"{section}." if argument in names else otherwise) + text) from problem

@@ -31,7 +31,7 @@ from riskops.simulation.spec import SimulationSpec
 
 __all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
 
-#: Numbers of one state that a stretch of paths may hold: few enough for a cache, many enough for a call to cost nothing.
+#: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in them.
 STRETCH_NUMBERS = 131_072
 
 

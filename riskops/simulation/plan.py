@@ -124,6 +124,21 @@ def chunk_sizes(
     return (size,) * whole + ((rest,) if rest else ())
 
 
+def _tail_bytes(work: Workload, *, chunk: int, paths: int) -> int:
+    """What the exact tail holds at its worst: states that wait to be merged, level by level, or the final sorting.
+
+    A state is the losses themselves until it has more than twice the paths that are kept; then it is cut down to those,
+    with their path numbers.
+    """
+    waiting, size = 0, chunk
+    while size < paths:
+        state = work.rows * (8 * size if size <= 2 * work.tail_paths else 16 * work.tail_paths)
+        here = min(SPLIT_EVERY, -(-paths // size))
+        size *= SPLIT_EVERY
+        waiting += state * (here if size < paths else here - 1)
+    return max(waiting, 9 * 8 * work.rows * work.tail_paths)
+
+
 def plan(
     spec: SimulationSpec, *, work: Workload, memory: int = DEFAULT_MEMORY, threads: int = 1, workers: int = 1
 ) -> Plan:
@@ -155,15 +170,11 @@ def plan(
     chunks = -(-spec.paths // size)
     held = min(size, spec.paths)
     growth, loss = held * _growth_bytes(spec, work), held * 8 * work.rows
-    state = min(held, work.tail_paths) * 16 * work.rows
-    # States wait to be merged eight at a time; none is larger than the whole tail, and together they are no more
-    # than all.
-    tail = min(min(chunks, 2 * SPLIT_EVERY) * state, 2 * SPLIT_EVERY * work.tail_paths * 16 * work.rows)
-    tail += 2 * work.tail_paths * 16 * work.rows
+    tail = _tail_bytes(work, chunk=held, paths=spec.paths)
     stages = 1 + (work.portfolios > 0) * 3 + work.store_losses + work.store_paths + work.attribution * 2
     merges = -(-(chunks - 1) // (SPLIT_EVERY - 1)) if chunks > 1 else 1
     stored = 8 * work.rows * work.store_losses + _growth_bytes(spec, work) * work.store_paths
-    chunk = growth + loss + state + held * stored // 4
+    chunk = growth + 2 * loss + held * stored // 4
     return Plan(
         paths=spec.paths,
         chunk_paths=size,
