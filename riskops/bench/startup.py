@@ -126,13 +126,15 @@ def _python(folder: Path, code: str, *arguments: str, given: str = "") -> str:
     """What a fresh interpreter prints; riskops is found where it was found here."""
     home = str(Path(riskops.__file__).parent.parent)
     places = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    # the target is for bytecode that is present, so that it may be written whatever this process was told
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPATH": places}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         input=given,
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": places},
+        env=environment,
         check=False,
     )
     if done.returncode:

@@ -31,7 +31,8 @@ from riskops.simulation.spec import SimulationSpec
 
 __all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
 
-#: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in them.
+#: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in
+#: them.
 STRETCH_NUMBERS = 131_072
 
 
@@ -164,7 +165,39 @@ def path_job(
     scenarios: Sequence[ScenarioLike] | None = None,
     prices: xr.Dataset | None = None,
 ) -> PathJob:
-    """Resolve a spec, the times to keep and the scenarios into the job that every block shares (eager and small)."""
+    """Resolve a spec, the times to keep and the scenarios into the job that every block of paths is drawn from.
+
+    Parameters
+    ----------
+    spec
+        What to simulate.
+    times
+        The times to keep, in days; None keeps all of them, 0 included.
+    scenarios
+        Scenarios to simulate with the same draws, in this order.
+    prices
+        Price Dataset that resolves the scenarios' price moves; needed with ``scenarios``.
+
+    Returns
+    -------
+    PathJob
+        Small and eager: the distinct models, the steps, and what each scenario takes from them. Measures that draw
+        single paths again, such as :func:`riskops.measures.tail_contributions`, take it.
+
+    Raises
+    ------
+    InputError
+        As :func:`simulate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from riskops.models import GeometricBrownianMotion
+    >>> model = GeometricBrownianMotion(("A", "B"), np.zeros(2), np.array([0.2, 0.3]), np.eye(2))
+    >>> job = path_job(SimulationSpec(model, paths=2048, steps=10, seed=1), times=[1, 10])
+    >>> job.scenarios, job.steps
+    (('base',), (1, 10))
+    """
     steps = spec.steps_of(times)
     base = _Unshocked()
     given: Sequence[ScenarioLike] = (base,) if scenarios is None else scenarios

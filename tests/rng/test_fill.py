@@ -161,7 +161,6 @@ def test_plain_python_gives_the_compiled_bits(tmp_path):
 
 
 def test_cuda_simulator_gives_the_compiled_bits(tmp_path):
-    pytest.importorskip("numba_cuda")
     theirs = _elsewhere(tmp_path, "riskops.rng.cuda", NUMBA_ENABLE_CUDASIM="1")
     _assert_same_bits(plain_python.fills("riskops.rng"), theirs)
 
