@@ -17,17 +17,9 @@ def main(path: str, *overrides: str) -> None:
     """Market data -> calibrated model -> paths -> losses -> measures -> report, in one pass over the paths."""
     config = riskops.load_config(path, overrides=overrides)
     job = riskops.prepare(config)  # prices, calibrated model, portfolios and scenarios: all that is eager
-    where = config.cluster
-    with riskops.open_cluster(
-        where.kind,
-        address=where.address,
-        workers=where.workers,
-        threads_per_worker=where.threads_per_worker,
-        memory_limit=where.memory_limit,
-        dashboard=where.dashboard,
-        allow_insecure=where.allow_insecure,
-    ) as cluster:
-        print(riskops.plan_job(job, cluster=cluster, place=Path(config.store.root)))
+    with riskops.open_cluster(**config.cluster.model_dump()) as cluster:
+        plan = riskops.plan_job(job, cluster=cluster, place=Path(config.store.root))
+        print(f"{plan.chunks} chunks of {plan.chunk_paths:,} paths, {plan.peak_memory / 2**20:,.0f} MiB a worker")
         run = riskops.execute(
             job,
             configuration=config.resolved(),
@@ -39,10 +31,13 @@ def main(path: str, *overrides: str) -> None:
     results = riskops.open_run(run)
     worst = results["value_at_risk"].sel(scenario="base", level=max(job.levels), horizon=max(job.horizons))
     print(worst.to_series().to_string(float_format="{:,.0f}".format))
-    print(f"report: {run / 'report.html'}")
+    print(f"run: {run}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except riskops.RiskopsError as problem:
+        sys.exit(f"market_risk: {problem}")

@@ -493,7 +493,7 @@ def begun(words: list[str], chunks: Path, *, at_least: int) -> subprocess.Popen[
 
 @pytest.mark.parametrize("where", ["threads", "processes"])
 def test_an_interrupted_run_can_be_resumed(where: str, small: Path) -> None:
-    options = ["--set", "simulation.paths=65536", "--set", "report.html=false", "--cluster", where, "--workers", "2"]
+    options = ["--set", "simulation.paths=40960", "--set", "report.html=false", "--cluster", where, "--workers", "2"]
     place = Path("my runs/one")
     child = begun(
         ["run", str(small), "--out", str(place), *options],
@@ -509,7 +509,7 @@ def test_an_interrupted_run_can_be_resumed(where: str, small: Path) -> None:
     assert "Traceback" not in complaint
     assert not place.exists()
     assert refusal("run", small, "--out", place).endswith(
-        "holds an interrupted run; resume it: riskops runs resume my runs/one"
+        "holds an interrupted run; resume it: riskops runs resume 'my runs/one'"
     )
     assert answer("runs", "resume", place, "--quiet", "--cluster", "threads") == "run: my runs/one\n"
     assert json.loads((place / "manifest.json").read_text())["resumed_chunks"]["loss"] >= 3
@@ -606,6 +606,15 @@ def test_dashboard_keeps_a_report_of_the_tasks(small: Path, finished_run: Path) 
     assert "simulate" in Path("one/performance.html").read_text("utf-8")
     assert Path("one/results.json").read_bytes() == (finished_run / "results.json").read_bytes()
     answer("runs", "verify", "one")
+
+
+def test_processes_say_where_their_dashboard_is(small: Path, finished_run: Path) -> None:
+    words = [*RISKOPS, "run", str(small), "--out", "one", "--cluster", "processes", "--workers", "1"]
+    done = subprocess.run([*words, "--set", "report.html=false"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"dashboard: http://127\.0\.0\.1:\d+/status\n", done.stderr)
+    assert not Path("one/performance.html").exists()
+    assert Path("one/results.json").read_bytes() == (finished_run / "results.json").read_bytes()
 
 
 def test_a_running_scheduler_is_used(small: Path, finished_run: Path) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -56,7 +55,7 @@ def kept(place: Path) -> Iterator[None]:
     """When the work inside is cut off, say how it goes on, if there is anything to go on from."""
     from riskops.run import RunDirectory
 
-    hint = f"what was computed is kept: riskops runs resume {shlex.quote(str(place))}"
+    hint = f"what was computed is kept: {RunDirectory(place).resume_command}"
     try:
         yield
     except KeyboardInterrupt:
@@ -90,17 +89,19 @@ def load(path: Path, overrides: list[str] | None, where: str | None, workers: in
 
 
 @contextmanager
-def cluster_of(section: Mapping[str, Any], *, dashboard: bool = False) -> Iterator[Cluster]:
-    """Open the scheduler that the section ``cluster`` of a configuration describes."""
+def cluster_of(section: Mapping[str, Any], *, quiet: bool, watch: bool = False) -> Iterator[Cluster]:
+    """Open the scheduler that the section ``cluster`` of a configuration describes, and say where its dashboard is.
+
+    A local cluster has one unless quiet; ``watch`` asks for one, and says so where there can be none.
+    """
     from riskops.cluster import open_cluster
 
-    keys = dict(section)
-    live = keys.get("kind") in ("processes", "address")
-    if dashboard and not live:
-        say(f"riskops: {keys['kind']} has no live dashboard, --cluster processes has; a report of the tasks is kept")
-    opened: AbstractContextManager[Cluster] = open_cluster(**keys | {"dashboard": dashboard and live})
-    with opened as cluster:
-        if cluster.dashboard_link:
+    kind = section["kind"]
+    if watch and kind in ("threads", "synchronous"):
+        say(f"riskops: {kind} has no live dashboard, --cluster processes has; a report of the tasks is kept")
+    serve = kind == "processes" and (watch or not quiet)
+    with open_cluster(**{**section, "dashboard": serve}) as cluster:
+        if cluster.dashboard_link and (watch or not quiet):
             say(f"dashboard: {cluster.dashboard_link}")
         yield cluster
 

@@ -60,7 +60,10 @@ def run(
         typer.Option("--out", metavar="DIR", help="The run's directory; default: <store.root>/<config>-<utc time>."),
     ] = None,
     dashboard: Annotated[
-        bool, typer.Option("--dashboard", help="Serve Dask's dashboard meanwhile and keep its performance report.")
+        bool,
+        typer.Option(
+            "--dashboard", help="Show Dask's dashboard meanwhile, and keep its performance report in the run."
+        ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -81,7 +84,7 @@ def run(
     RunDirectory(place).check_free()
     job = prepare(settings, title=config.stem)
     watch = dashboard or settings.cluster.dashboard
-    with kept(place), cluster_of(settings.cluster.model_dump(), dashboard=watch) as where:
+    with kept(place), cluster_of(settings.cluster.model_dump(), quiet=quiet, watch=watch) as where:
         done = execute(
             job,
             configuration=settings.resolved(),
@@ -116,7 +119,7 @@ def plan(
 
     settings = load(config, overrides, cluster, workers)
     job = prepare(settings, title=config.stem)
-    with cluster_of(settings.cluster.model_dump() | {"dashboard": False}) as where:
+    with cluster_of(settings.cluster.model_dump(), quiet=True) as where:
         projected = plan_job(job, cluster=where, place=Path(settings.store.root)).record()
     if as_json:
         print(json.dumps(projected, indent=1))

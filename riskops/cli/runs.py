@@ -95,7 +95,7 @@ def resume_(
     run = find_run(name, root=root)
     begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"]["cluster"]
     section = {"kind": "threads"} | (begun if cluster is None else {}) | cluster_keys(cluster, workers)
-    with kept(run.path), cluster_of(section) as where:
+    with kept(run.path), cluster_of(section, quiet=quiet) as where:
         done = resume(run, cluster=where, progress=progress_bar(quiet))
     if not quiet:
         show(summary_table(open_run(done)))
@@ -116,7 +116,7 @@ def replay_(
     from riskops.run import find_run, replay
 
     run = find_run(name, root=root)
-    with cluster_of(cluster_keys(cluster or "threads", workers)) as where:
+    with cluster_of(cluster_keys(cluster or "threads", workers), quiet=quiet) as where:
         outcome = replay(run, cluster=where, progress=progress_bar(quiet))
     if outcome.identical:
         print(f"{run.path}: {outcome.verdict}; {outcome.refit}")

@@ -206,8 +206,8 @@ def tail_contributions(
     ES: ``E[L_a | tail]`` with the weights of the exact ES, so the contributions sum to it; the error is that of the
     influence function ``(L_a - m_a) 1{L > VaR} / (1 - level) - (C_a - m_a)``. VaR: the mean asset loss ``m_a`` over the
     order statistics inside VaR's 95 % interval, times the reported scale, which makes them sum to VaR; the error
-    joins the mean's own and ``m_a / VaR`` times the error of VaR. It shrinks as slowly as ``n^(-1/4)``, since the window
-    does, and the scale means nothing where VaR is near zero. A NaN loss is an error.
+    joins the mean's own and ``m_a / VaR`` times the error of VaR. It shrinks as slowly as ``n^(-1/4)``, since the
+    window does, and the scale means nothing where VaR is near zero. A NaN loss is an error.
 
     References
     ----------

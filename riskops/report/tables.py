@@ -149,9 +149,9 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *,
 
 
 def _fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table of these cells needs no more than ``WIDTH`` columns: two between its columns, one at its ends."""
+    """Whether a table of these cells needs no more than ``WIDTH`` columns: two beside each column, two at the ends."""
     cells = [columns, *(row for row in rows if row)]
-    return sum(max(map(len, column)) for column in zip(*cells, strict=True)) + 2 * len(columns) <= WIDTH
+    return sum(max(map(len, column)) for column in zip(*cells, strict=True)) + 2 * len(columns) + 2 <= WIDTH
 
 
 def _risk_table(rows: Sequence[SummaryRow], money: Money) -> Table:

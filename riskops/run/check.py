@@ -30,7 +30,7 @@ VALUES = ("value", "standard_error", "low", "high", "effective_paths", "variance
 def _finished(run: RunDirectory) -> dict[str, Any]:
     manifest = run.manifest()
     if not run.complete or manifest.get("status") != "complete":
-        raise StoreError(f"{run.path}: the run is not complete; finish it (riskops runs resume {run.path})")
+        raise StoreError(f"{run.path}: the run is not complete; finish it ({run.resume_command})")
     return manifest
 
 

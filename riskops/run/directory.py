@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -96,6 +97,11 @@ class RunDirectory:
         """Whether a run was begun here and not finished."""
         return not self.complete and (self.partial / MANIFEST).is_file()
 
+    @property
+    def resume_command(self) -> str:
+        """What a user types to finish the run."""
+        return f"riskops runs resume {shlex.quote(str(self.path))}"
+
     def check_free(self) -> None:
         """Raise ``StoreError`` when the place is taken, by a run finished or not, or by anything else."""
         if self.path.name.endswith(PARTIAL):
@@ -103,9 +109,7 @@ class RunDirectory:
         if self.path.exists():
             raise StoreError(f"--out: {self.path} exists; choose another directory")
         if self.resumable:
-            raise StoreError(
-                f"--out: {self.partial} holds an interrupted run; resume it: riskops runs resume {self.path}"
-            )
+            raise StoreError(f"--out: {self.partial} holds an interrupted run; resume it: {self.resume_command}")
         # a run that was killed before its manifest was written leaves a copy of prices, which may go
         if self.partial.exists() and {path.name for path in self.partial.iterdir()} - {STORE}:
             raise StoreError(f"--out: {self.partial} is in the way and is no run; move it")
@@ -237,5 +241,5 @@ def open_run(path: str | Path) -> xr.Dataset:
     run = RunDirectory(Path(path))
     manifest = run.manifest()
     if not run.complete or manifest.get("status") != "complete":
-        raise StoreError(f"{path}: the run is not complete; finish it (riskops runs resume {path})")
+        raise StoreError(f"{path}: the run is not complete; finish it ({run.resume_command})")
     return xr.open_zarr(run.store, consolidated=False)

@@ -251,7 +251,7 @@ def _disk_errors(run: RunDirectory) -> Iterator[None]:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO):
             raise
         kept = (
-            f"what was computed is kept in {run.partial}: make room, then riskops runs resume {run.path}"
+            f"what was computed is kept in {run.partial}: make room, then {run.resume_command}"
             if run.resumable
             else "the run was not begun"
         )
