@@ -16,17 +16,20 @@ import riskops
 def main(path: str, *overrides: str) -> None:
     """Market data -> calibrated model -> paths -> losses -> measures -> report, in one pass over the paths."""
     config = riskops.load_config(path, overrides=overrides)
-    job = riskops.prepare(config)  # prices, calibrated model, portfolios and scenarios: all that is eager
+    job = riskops.prepare(config)  # market data -> calibrated model, portfolios, scenarios: all that is eager
     with riskops.open_cluster(**config.cluster.model_dump()) as cluster:
+        if cluster.dashboard_link:
+            print(f"dashboard: {cluster.dashboard_link}")
         plan = riskops.plan_job(job, cluster=cluster, place=Path(config.store.root))
         print(f"{plan.chunks} chunks of {plan.chunk_paths:,} paths, {plan.peak_memory / 2**20:,.0f} MiB a worker")
-        run = riskops.execute(
+        run = riskops.execute(  # paths -> losses -> measures -> report; riskops.market_risk(job) is its lazy graph
             job,
             configuration=config.resolved(),
             out=Path(config.store.root) / riskops.new_run_id(Path(path).stem),
             cluster=cluster,
             progress=riskops.Progress(),
             html=config.report.html,
+            performance=config.cluster.dashboard,
         )
     results = riskops.open_run(run)
     worst = results["value_at_risk"].sel(scenario="base", level=max(job.levels), horizon=max(job.horizons))
@@ -40,4 +43,5 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except riskops.RiskopsError as problem:
-        sys.exit(f"market_risk: {problem}")
+        print(f"market_risk: {problem}", file=sys.stderr)
+        sys.exit(2)

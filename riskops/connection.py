@@ -21,7 +21,7 @@ __all__ = ["CONNECT_SECONDS", "PACKAGES", "check_address", "connect", "package_v
 
 CONNECT_SECONDS = 10.0
 
-PACKAGES = ("numpy", "numba", "dask", "distributed", "xarray", "zarr", "riskops")
+PACKAGES = ("numpy", "numba", "dask", "distributed", "xarray", "zarr", "scipy", "pandas", "riskops")
 """Figures, or the graphs that make them, depend on these: every node must have the same ones (as well as Python)."""
 
 

@@ -357,6 +357,10 @@ def test_describe_takes_a_library_of_ones_own() -> None:
             "portfolio 'a': asset 'TSLA' has no prices; known are XOM, AAPL, JPM",
         ),
         (
+            "portfolios=[{name: a, money: {AAPL: 1.0e+308, XOM: 1.0e+308}}]",
+            "portfolio 'a': 1e+308 money of 'AAPL' is too large",
+        ),
+        (
             "market.start=2030-01-01",
             "market.start: 2030-01-01 lies outside the prices of sp500, 1990-01-02 to 2022-12-28",
         ),
@@ -390,7 +394,7 @@ def spoil(row: int, column: int, value: object) -> Callable[[list[list[Any]]], N
     [
         (spoil(10, 1, 0), r"own\.csv: asset 'ALPHA' on 2021-01-15: price 0\.0 is not positive and finite"),
         (spoil(10, 1, -3.5), r"own\.csv: asset 'ALPHA' on 2021-01-15: price -3\.5 is not positive and finite"),
-        (spoil(20, 2, "NaN"), r"own\.csv: asset 'BETA' has no price on 2021-01-29 \(.*\); set gaps to .* to go on"),
+        (spoil(20, 2, "NaN"), r"own\.csv: asset 'BETA' has no price on 2021-01-29 \(.*\); set gaps .* to go on"),
         (spoil(20, 2, "inf"), r"own\.csv: asset 'BETA' on 2021-01-29: price inf is not positive and finite"),
         (spoil(20, 2, "n/a?"), r"own\.csv: line 22, asset 'BETA': 'n/a\?' is not a number"),
         (spoil(11, 0, "2021-01-15"), r"own\.csv: date 2021-01-15 is given twice"),
@@ -591,6 +595,21 @@ def test_resume_goes_on_where_the_run_was_begun(run_copy: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "report: one/report.html"
     assert json.loads(Path("one/manifest.json").read_text())["cluster"]["kind"] == "synchronous"
+
+
+def test_a_run_begun_from_python_without_a_configuration_is_resumed_on_threads(run_copy: Path) -> None:
+    run_copy.rename("one.partial")
+    edit_json(Path("one.partial/manifest.json"), ["configuration"], {})
+    result = ask("runs", "resume", "one", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(Path("one/manifest.json").read_text())["cluster"]["kind"] == "threads"
+
+
+def test_a_name_that_the_system_refuses_is_one_line(small: Path) -> None:
+    name = "x" * 300
+    line = refusal("run", small, "--out", name, "--quiet")
+    assert name in line
+    assert line.endswith("File name too long")
 
 
 # -- schedulers

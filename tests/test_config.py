@@ -293,7 +293,7 @@ def test_starter_is_a_configuration_with_every_key(tmp_path: Path, name: str) ->
     (tmp_path / "starter.yaml").write_text(starter_config(name, prices))
     config = load_config(tmp_path / "starter.yaml")
     assert config.market.prices == (name if name == "sp500" else str(tmp_path / name))
-    assert config.model.options()["window"] == prices.sizes["observation"] - 1
+    assert config.model.options()["window"] is None
     assert config.portfolios[0]["weights"] == "equal"
     given = yaml.safe_load((tmp_path / "starter.yaml").read_text())
     for section, values in config.resolved().items():

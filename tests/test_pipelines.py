@@ -33,12 +33,12 @@ def test_market_risk_gives_the_bytes_of_riskops_run(
 
 def test_without_arguments_it_says_what_it_is(project: Path, tmp_path: Path) -> None:
     done = pipeline(project, cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pipelines/market_risk.py configs/market_risk.yaml" in done.stderr
 
 
 def test_bad_input_is_one_line(project: Path, small_configuration: Path, tmp_path: Path) -> None:
     done = pipeline(project, str(small_configuration), "simulation.paths=0", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "market_risk: simulation.paths: 0 is not an integer >= 1 and < 2**34\n"
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ R = TypeVar("R")
 #: What ``--cluster`` takes besides an address.
 INSIDE = ("threads", "synchronous", "processes")
 
+#: What the system says of a place that can't be read or written as it was given.
+BAD_PLACE = (errno.EACCES, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
+
 
 def say(text: str) -> None:
     """Print to standard error: standard output is for results alone."""
@@ -42,6 +46,11 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except RiskopsError as problem:
             for line in str(problem).splitlines():
                 say(f"riskops: {line}")
+            raise typer.Exit(2) from None
+        except OSError as problem:
+            if problem.errno not in BAD_PLACE or problem.filename is None:
+                raise
+            say(f"riskops: {problem.filename}: {problem.strerror}")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             say("riskops: interrupted")

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,16 +28,25 @@ def init(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Where to write; default: <prices>.yaml, here."),
     ] = None,
+    gaps: Annotated[
+        str,
+        typer.Option(
+            "--gaps", metavar="POLICY", help="Missing prices: error, drop_assets, drop_dates, {forward_fill: N}."
+        ),
+    ] = "error",
 ) -> None:
     """Write a starter configuration for your own prices."""
     from riskops.config import starter_config
     from riskops.errors import InputError
     from riskops.market import load_prices
+    from riskops.textfile import parse_yaml
 
     target = Path(prices.name.split(".")[0] + ".yaml") if out is None else out
     if target.exists():
         raise InputError(f"--out: {target} exists; choose another file")
-    write_file("--out", target, starter_config(_seen_from(target.parent, prices), load_prices(str(prices))))
+    policy: Any = parse_yaml(gaps, name="--gaps")
+    table = load_prices(str(prices), gaps=policy)
+    write_file("--out", target, starter_config(_seen_from(target.parent, prices), table, gaps=policy))
     print(f"{target}: look through it, then riskops run {shlex.quote(str(target))}")
 
 

@@ -93,7 +93,7 @@ def resume_(
     from riskops.run import find_run, open_run, resume
 
     run = find_run(name, root=root)
-    begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"]["cluster"]
+    begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"].get("cluster", {})
     section = {"kind": "threads"} | (begun if cluster is None else {}) | cluster_keys(cluster, workers)
     with kept(run.path), cluster_of(section, quiet=quiet) as where:
         done = resume(run, cluster=where, progress=progress_bar(quiet))

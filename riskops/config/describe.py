@@ -69,7 +69,7 @@ def config_keys() -> tuple[ConfigKey, ...]:
     return tuple(keys)
 
 
-def starter_config(prices: str | Path, dataset: xr.Dataset) -> str:
+def starter_config(prices: str | Path, dataset: xr.Dataset, *, gaps: Any = "error") -> str:
     """A configuration to begin with for prices of one's own: every key, commented, and an equally weighted portfolio.
 
     Parameters
@@ -78,6 +78,8 @@ def starter_config(prices: str | Path, dataset: xr.Dataset) -> str:
         The path, or the bundled data set's name, as it shall stand in the configuration.
     dataset
         The prices themselves: ``price`` ``(observation, asset)``.
+    gaps
+        The policy for gaps that they were loaded with.
 
     Returns
     -------
@@ -98,10 +100,11 @@ def starter_config(prices: str | Path, dataset: xr.Dataset) -> str:
     """
     validate(dataset, "price")
     dates = dataset["observation"].values.astype("datetime64[D]").astype(str)
-    window = min(_WINDOW, len(dates) - 1)
+    window = _WINDOW if len(dates) > _WINDOW else None  # None: all, also when a policy leaves fewer
     values: dict[str, Any] = {
         "title": f"Market risk of {Path(prices).name.split('.')[0]}",
         "market.prices": str(prices),
+        "market.gaps": gaps,
         "portfolios": [{"name": "equal_weight", "capital": 1_000_000, "weights": "equal"}],
         "model.window": window,
         "simulation.steps": 10,

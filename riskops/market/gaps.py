@@ -47,7 +47,7 @@ def apply_gap_policy(table: PriceTable, gaps: GapPolicy, where: str) -> tuple[Pr
     raise InputError(
         f"{where}: asset {table.assets[column]!r} has no price on {date_text(table.dates[row])} "
         f"({missing.sum()} missing in {missing.any(axis=0).sum()} of {len(table.assets)} assets); "
-        "set gaps to drop_assets, drop_dates or forward_fill to go on"
+        "set gaps (market.gaps, init --gaps) to drop_assets, drop_dates or {forward_fill: days} to go on"
     )
 
 

@@ -26,9 +26,21 @@ from riskops.market.readers import read_dataset, read_file, read_frame
 from riskops.market.table import PriceTable, check_table, content_hash, parse_date, select_table
 from riskops.schema import variable
 
-__all__ = ["load_prices"]
+__all__ = ["load_prices", "prices_checksum"]
 
 Date = str | datetime.date | np.datetime64
+
+
+def prices_checksum(prices: xr.Dataset) -> str:
+    """The sha256 of what a price Dataset says: its dates, asset names and prices; what ``attrs["sha256"]`` holds.
+
+    Examples
+    --------
+    >>> prices = load_prices("sp500", assets=["KO"])
+    >>> prices_checksum(prices) == prices.attrs["sha256"]
+    True
+    """
+    return content_hash(read_dataset(prices, "prices"))
 
 
 def load_prices(

@@ -88,27 +88,42 @@ def _simple_returns(growth: npt.NDArray[Any]) -> Float:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _add_contributions(  # type: ignore[no-untyped-def]
-    sums, returns, exposure, tile, column, position, ranks, boundary
+    weight, mean, squares, losses, tile, column, position, ranks, boundary
 ):
-    """Add the losses of the assets, path by path, to ``sums[tile, level, (ES, ES^2, VaR, VaR^2), asset]``."""
+    """Take in the losses of the assets, path by path: ``weight[tile, level, (ES, VaR)]``, the weighted ``mean[...,
+    asset]`` and the sum of weighted ``squares[..., asset]`` of deviations from it (West 1979)."""
     for e in range(len(tile)):
-        for a in range(len(exposure)):
-            loss = -exposure[a] * returns[a, column[e]]
-            square = loss * loss
-            for level in range(len(boundary)):
-                weight = np.float64(position[e] < ranks[level, 0])
-                if position[e] == ranks[level, 0]:
-                    weight = boundary[level]
-                target = sums[tile[e], level]
-                target[0, a] = fma(weight, loss, target[0, a])
-                target[1, a] = fma(weight, square, target[1, a])
-                if ranks[level, 1] <= position[e] <= ranks[level, 2]:
-                    target[2, a] += loss
-                    target[3, a] += square
+        for level in range(len(boundary)):
+            for kind in range(2):
+                w = 0.0
+                if kind == 0:
+                    w = boundary[level] if position[e] == ranks[level, 0] else np.float64(position[e] < ranks[level, 0])
+                elif ranks[level, 1] <= position[e] <= ranks[level, 2]:
+                    w = 1.0
+                if w > 0.0:
+                    weight[tile[e], level, kind] += w
+                    share = w / weight[tile[e], level, kind]
+                    for a in range(len(losses)):
+                        loss = losses[a, column[e]]
+                        before = mean[tile[e], level, kind, a]
+                        after = fma(share, loss - before, before)
+                        mean[tile[e], level, kind, a] = after
+                        squares[tile[e], level, kind, a] = fma(
+                            w * (loss - before), loss - after, squares[tile[e], level, kind, a]
+                        )
 
 
-def _add(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    return {"sums": left["sums"] + right["sums"]}
+def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights, means and sums of squares of two runs of tiles together (Chan, Golub and LeVeque 1979)."""
+    weight = left["weight"] + right["weight"]
+    share = right["weight"] / np.where(weight > 0.0, weight, 1.0)
+    step = right["mean"] - left["mean"]
+    between = (left["weight"] * share)[..., None] * step * step
+    return {
+        "weight": weight,
+        "mean": left["mean"] + share[..., None] * step,
+        "squares": left["squares"] + right["squares"] + between,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +157,9 @@ class TailSums(Reduction):
         position = (np.arange(paths.size) % paths.shape[-1])[inside][order]
         tiles = -(-(stop - first_path) // TILE)
         portfolios, horizons = paths.shape[:2]
-        sums = np.zeros((tiles, portfolios, horizons, len(self.levels), 4, len(self.job.spec.assets)))
+        shape = (tiles, portfolios, horizons, len(self.levels), 2)
+        weight = np.zeros(shape)
+        mean, squares = np.zeros((*shape, len(self.job.spec.assets))), np.zeros((*shape, len(self.job.spec.assets)))
         if len(path):
             growth, column = self._draw_again(path)
             n = self.job.spec.paths
@@ -151,11 +168,16 @@ class TailSums(Reduction):
             for r in range(portfolios * horizons):
                 p, h = divmod(r, horizons)
                 mine = row == r
-                tile = (path[mine] - first_path) // TILE
                 _add_contributions(
-                    sums[:, p, h], returns[h], self.exposure[p], tile, column[mine], position[mine], ranks, boundary
+                    *(array[:, p, h] for array in (weight, mean, squares)),
+                    -self.exposure[p][:, None] * returns[h],
+                    (path[mine] - first_path) // TILE,
+                    column[mine],
+                    position[mine],
+                    ranks,
+                    boundary,
                 )
-        return TileTree.from_tiles(first_path // TILE, {"sums": sums}, _add)
+        return TileTree.from_tiles(first_path // TILE, {"weight": weight, "mean": mean, "squares": squares}, _merge)
 
     def _draw_again(self, path: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
         """Log growth of the counters that these paths share, and the column in which each path stands."""
@@ -167,10 +189,10 @@ class TailSums(Reduction):
         return self.job.block(padded, 4 * len(padded)), column
 
     def combine(self, states: Sequence[TileTree]) -> TileTree:
-        return TileTree.join(states, _add)
+        return TileTree.join(states, _merge)
 
     def finalize(self, state: TileTree) -> dict[str, Any]:
-        return {"sums": state.fold(_add)["sums"]}
+        return state.fold(_merge)
 
 
 def tail_contributions(
@@ -312,29 +334,30 @@ def _join(total: npt.NDArray[Any], tail: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def contribution_figures(result: Mapping[str, Any], *, levels: Sequence[float]) -> dict[str, Float]:
     """Contributions and their errors from the sums: plain arithmetic, no graph."""
-    sums, losses, n = result["sums"], result["loss"], int(result["paths"])
+    weight, mean, squares = result["weight"], result["mean"], result["squares"]
+    losses, n = result["loss"], int(result["paths"])
     portfolios, horizons = losses.shape[:2]
     shape = (portfolios, horizons, len(levels))
-    out = {name: np.empty((*shape, sums.shape[-1])) for name in with_errors(MEASURES)}
+    out = {name: np.empty((*shape, mean.shape[-1])) for name in with_errors(MEASURES)}
     scales = np.empty(shape)
     ranks = _ranks(levels, n)
     for p, h, c in np.ndindex(*shape):
         mass = float(1 - exact_level(levels[c]))
         var, _ = quantile_and_shortfall(losses[p, h], levels[c], n)
         var_error = float(losses[p, h, ranks[c, 1]] - losses[p, h, ranks[c, 2]]) / (2 * Z95)
-        count = int(ranks[c, 2] - ranks[c, 1] + 1)
-        tail, tail_squares, window, window_squares = sums[p, h, c]
-        near = window / count
+        (tail_weight, count), (tail, near) = weight[p, h, c], mean[p, h, c]
+        tail_squares, window_squares = squares[p, h, c]
         total = math.fsum(near.tolist())
         scale = var / total if total != 0.0 else float("nan")
         scales[p, h, c] = scale
-        spread = np.sqrt(np.maximum(window_squares / count - near * near, 0.0) / count)
         share = near * (var_error / var) if var != 0.0 else np.full_like(near, np.nan)
         component = near * scale
-        error = np.abs(scale) * np.sqrt(spread * spread + share * share)
+        error = np.abs(scale) * np.sqrt(window_squares / count / count + share * share)
         put_figure(out, MEASURES[0], (p, h, c), component, error, component - Z95 * error, component + Z95 * error)
-        component = tail / (n * mass)
-        second = (tail_squares - 2 * near * tail + near * near * (n * mass)) / (n * mass * mass)
-        error = np.sqrt(np.maximum(second - (component - near) ** 2, 0.0) / n)
+        component = tail * (tail_weight / (n * mass))
+        # the influence function's second moment, about its mean of zero: within the tail, and of the tail against
+        # the rest
+        spread = tail_squares / (n * mass * mass) + (component - near) ** 2 * (1.0 / mass - 1.0)
+        error = np.sqrt(spread / n)
         put_figure(out, MEASURES[1], (p, h, c), component, error, component - Z95 * error, component + Z95 * error)
     return out | {"component_value_at_risk_scale": scales}

@@ -75,12 +75,13 @@ def calibrate(
         calibration: Calibration[Model] = detailed(returns, days_per_year=days_per_year, **given)
         return calibration
     model = cls.fit(returns, days_per_year=days_per_year, **given)
-    sample = sample_log_returns(returns)
+    used = known | given
+    sample = sample_log_returns(returns, window=used.get("window"))
     report = {
         "observations": sample.observations,
         "window_start": sample.start,
         "window_end": sample.end,
         "days_per_year": float(days_per_year),
-        "options": known | given,
+        "options": used,
     }
     return Calibration(model, report)

@@ -16,6 +16,9 @@ from riskops.schema import validate, variable
 
 __all__ = ["book"]
 
+#: The largest amount of money, either way: the fourth powers of losses must stay finite, and so must their sums.
+LARGEST = 1e60
+
 
 def book(portfolios: Portfolio | Sequence[Portfolio], *, prices: xr.Dataset) -> xr.Dataset:
     """Resolve portfolios against the last price of every asset.
@@ -40,8 +43,8 @@ def book(portfolios: Portfolio | Sequence[Portfolio], *, prices: xr.Dataset) -> 
     Raises
     ------
     InputError
-        No portfolio, two of one name, an asset without prices, or a last price that is NaN (the NaN rule), infinite,
-        zero or negative.
+        No portfolio, two of one name, an asset without prices, an amount of money above 1e60, or a last price that is
+        NaN (the NaN rule), infinite, zero or negative.
 
     Examples
     --------
@@ -80,6 +83,8 @@ def book(portfolios: Portfolio | Sequence[Portfolio], *, prices: xr.Dataset) -> 
 
 def _exposure(portfolio: Portfolio, assets: list[str], last: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     capital = 0.0 if portfolio.capital is None else portfolio.capital
+    if capital > LARGEST:
+        raise InputError(f"portfolio {portfolio.name!r}: capital {capital!r} is too large")
     if portfolio.equal_weights:
         return np.full(len(assets), capital / len(assets))
     row = np.zeros(len(assets))
@@ -90,7 +95,7 @@ def _exposure(portfolio: Portfolio, assets: list[str], last: npt.NDArray[np.floa
         a = assets.index(position.asset)
         one = {"shares": float(last[a]), "money": 1.0, "weight": capital}[position.unit]
         row[a] = position.amount * one
-        if not math.isfinite(row[a]):
+        if abs(row[a]) > LARGEST:
             raise InputError(
                 f"portfolio {portfolio.name!r}: {position.amount!r} {position.unit} of {position.asset!r} is too large"
             )
@@ -100,4 +105,7 @@ def _exposure(portfolio: Portfolio, assets: list[str], last: npt.NDArray[np.floa
 def _value(portfolio: Portfolio, exposure: npt.NDArray[np.float64]) -> float:
     if portfolio.cash == REMAINDER and portfolio.capital is not None:
         return portfolio.capital
-    return math.fsum([*exposure.tolist(), float(portfolio.cash)])
+    cash = float(portfolio.cash)
+    if abs(cash) > LARGEST:
+        raise InputError(f"portfolio {portfolio.name!r}: cash {cash!r} is too large")
+    return math.fsum([*exposure.tolist(), cash])

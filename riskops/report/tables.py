@@ -103,7 +103,10 @@ def summary_table(results: xr.Dataset) -> Group:
 
 
 def _notes(view: View) -> list[str]:
-    notes = ["Losses are positive; ± is one standard error, of a simulated figure that of its paths."]
+    notes = [
+        "Losses are positive, gains negative; ± is one standard error, for simulated figures that of the paths.",
+        "Where ± does not fit the width it is left out: the report and figures.csv have every error.",
+    ]
     if view.stressed:
         notes.append(
             "At once: the loss by the price moves alone. Scenarios share the base's draws, so changes are sharp."

@@ -279,6 +279,7 @@ class View:
             ("Model", self.text("model")),
             ("Paths", f"{self.text('paths')} (seed {self.attrs.get('seed', DASH)}, {self.text('dtype')})"),
             ("Horizons", ", ".join(horizon_text(horizon) for horizon in self.horizons)),
+            *(("Adjusted", str(line)) for line in self.attrs.get("adjustments", ())),
         ]
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import xarray as xr
 
 from riskops.cluster import Cluster
 from riskops.errors import StoreError
-from riskops.market import log_returns
+from riskops.market import log_returns, prices_checksum
 from riskops.models import calibrate
 from riskops.progress import Progress
 from riskops.report import figures
 from riskops.run.directory import RunDirectory, file_checksum, open_run
-from riskops.run.execute import PRICES, compute_results, recorded_job, results_text
+from riskops.run.execute import PRICES, compute_results, plan_job, recorded_job, results_text
 from riskops.run.manifest import manifest_hash
 from riskops.run.stages import market_risk
 from riskops.simulation.store import array_checksum, checksum, stored_digests
@@ -82,8 +82,8 @@ def verify(run: RunDirectory) -> list[str]:
     for name, expected in manifest.get("arrays", {}).items():
         wrong += _verify_array(run, stored, name, expected)
     try:
-        if array_checksum(prices["price"].values) != manifest.get("price_array_sha256"):
-            wrong.append("results.zarr/prices: checksum does not match")
+        if prices_checksum(prices) != manifest.get("prices_sha256"):
+            wrong.append("results.zarr/prices: dates, names or prices are not those of prices_sha256")
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         wrong.append(f"results.zarr/prices: {problem}")
     return wrong
@@ -165,6 +165,7 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     """
     manifest = _finished(run)
     job = recorded_job(run)
+    plan_job(replace(job, store_losses=False, store_paths=False), cluster=cluster, place=run.path.parent)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
     again, stored = json.loads(results_text(job, figures(results))), _stored_results(run)
     # another version of riskops may well give the same figures: that is for the figures to show

@@ -162,7 +162,9 @@ class RunDirectory:
         path.parent.mkdir(exist_ok=True)
         draft = path.with_name(path.name + ".tmp")
         draft.write_text(text, "utf-8")
+        _flush(draft)
         os.replace(draft, path)
+        _flush(path.parent)
         return path
 
     def write_json(self, name: str, value: object) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import riskops
 from riskops.cluster import Cluster
 from riskops.config import to_yaml
 from riskops.errors import StoreError
+from riskops.market import prices_checksum
 from riskops.progress import Progress
 from riskops.report import figures, figures_csv, write_html
 from riskops.run.directory import MANIFEST, STORE, RunDirectory, canonical, file_checksum
@@ -32,7 +34,7 @@ __all__ = ["compute_results", "execute", "plan_job", "recorded_job", "results_te
 PRICES = "prices"
 
 
-def plan_job(job: RiskJob, *, cluster: Cluster, place: Path) -> Plan:
+def plan_job(job: RiskJob, *, cluster: Cluster, place: Path, held: int = 0) -> Plan:
     """Plan a job for a cluster and refuse what will not fit.
 
     Parameters
@@ -43,6 +45,8 @@ def plan_job(job: RiskJob, *, cluster: Cluster, place: Path) -> Plan:
         Where; its memory and threads bound the plan.
     place
         Where the run will be stored, for the free disk.
+    held
+        Bytes of the run that are stored already.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def plan_job(job: RiskJob, *, cluster: Cluster, place: Path) -> Plan:
     projected = plan(
         job.spec, work=job.workload, memory=memory, threads=max(1, cluster.threads // workers), workers=workers
     )
-    return projected.check(memory=memory, free_disk=shutil.disk_usage(home).free)
+    return projected.check(memory=memory, free_disk=shutil.disk_usage(home).free + held)
 
 
 def execute(
@@ -127,12 +131,20 @@ def execute(
     projected = plan_job(job, cluster=cluster, place=out.parent)
     job = replace(job, spec=replace(job.spec, chunk_paths=projected.chunk_paths))
     run = RunDirectory(out)
-    manifest = first_manifest(job, configuration=configuration, projected=projected, html=html, root=str(out.parent))
+    manifest = first_manifest(
+        job,
+        configuration=configuration,
+        projected=projected,
+        html=html,
+        root=str(out.parent),
+        versions=cluster.versions(),
+    )
     with _disk_errors(run):
         run.create()
         with _nothing_half_begun(run):
             create_store(run.store / PRICES)
             write_small(job.prices[["price"]], run.store / PRICES)
+            _check_seen(run, cluster)
             run.write_json(MANIFEST, manifest)
         return _complete(job, run, manifest, cluster=cluster, progress=progress, performance=performance)
 
@@ -170,8 +182,34 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     if run.complete:
         raise StoreError(f"{run.path}: the run is complete, there is nothing to resume")
     manifest = run.manifest()
+    _check_versions(run, manifest, cluster)
+    job = recorded_job(run)
+    held = sum(path.stat().st_size for path in run.partial.rglob("*") if path.is_file())
+    plan_job(job, cluster=cluster, place=run.path.parent, held=held)
+    _check_seen(run, cluster)
     with _disk_errors(run):
-        return _complete(recorded_job(run), run, manifest, cluster=cluster, progress=progress)
+        return _complete(job, run, manifest, cluster=cluster, progress=progress)
+
+
+def _check_versions(run: RunDirectory, manifest: Mapping[str, Any], cluster: Cluster) -> None:
+    """Chunks of two versions must not be mixed: what resumes a run must be what began it."""
+    begun, present = manifest.get("versions", {}), cluster.versions()
+    for name in sorted({*begun, *present}):
+        if begun.get(name) != present.get(name):
+            raise StoreError(
+                f"{run.path}: the run was begun with {name} {begun.get(name)} and this is {present.get(name)}; "
+                "resume it with the former, or begin it anew"
+            )
+
+
+def _check_seen(run: RunDirectory, cluster: Cluster) -> None:
+    """The workers write the chunks, so each must see the directory."""
+    if cluster.client is None:
+        return
+    seen = cluster.client.run(os.path.isdir, str(run.store.absolute()))
+    for worker, there in seen.items():
+        if not there:
+            raise StoreError(f"store.root: worker {worker} does not see {run.path.absolute()}; use a shared folder")
 
 
 def recorded_job(run: RunDirectory) -> RiskJob:
@@ -183,11 +221,11 @@ def recorded_job(run: RunDirectory) -> RiskJob:
         raise wrong
     try:
         prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
-        same = array_checksum(prices["price"].values) == manifest["price_array_sha256"]
+        same = prices_checksum(prices) == what["prices_sha256"]
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         raise StoreError(f"{run.path}: {STORE}/{PRICES}: can't be read ({problem})") from problem
     if not same:
-        raise StoreError(f"{run.path}: {STORE}/{PRICES}: checksum does not match")
+        raise StoreError(f"{run.path}: {STORE}/{PRICES}: dates, names or prices are not those of prices_sha256")
     job = RiskJob.from_record(what, prices=prices, cutting=manifest["how"])
     if job.fingerprint() != claimed:  # another version of riskops may read the same record as something else
         raise wrong
@@ -220,7 +258,6 @@ def _complete(
         "status": "complete",
         "finished": now(),
         "cluster": {"kind": cluster.kind, "workers": cluster.workers, "threads": cluster.threads},
-        "versions": cluster.versions(),
         "resumed_chunks": recorder.found,
         "timings": {
             "seconds": round(time.perf_counter() - started, 3),

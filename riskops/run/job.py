@@ -18,12 +18,13 @@ import xarray as xr
 
 from riskops.config import Config
 from riskops.errors import ConfigError, InputError
+from riskops.history import historical_value_at_risk
 from riskops.market import load_prices, log_returns
 from riskops.models import calibrate
 from riskops.portfolio import book, load_portfolios
 from riskops.reductions import needed_paths, needed_tail
 from riskops.run.directory import canonical
-from riskops.scenarios import BASE, Scenario
+from riskops.scenarios import BASE, Scenario, stress_losses
 from riskops.schema import variable
 from riskops.simulation import PathJob, SimulationSpec, Workload, path_job
 
@@ -61,6 +62,18 @@ class RiskJob:
     def window(self) -> int:
         """Observations in the calibration window, which historical simulation uses too."""
         return int(self.calibration["observations"])
+
+    @property
+    def adjustments(self) -> list[str]:
+        """What was changed because the configuration asked for it: gaps in the prices, a correlation matrix."""
+        lines = list(self.prices.attrs.get("adjustments", []))
+        repair = self.calibration.get("nearest_correlation")
+        if repair:
+            lines.append(
+                f"the correlation was replaced by the nearest that is positive definite ({repair['method']}): "
+                f"Frobenius distance {repair['frobenius_distance']:.3g}, largest change {repair['largest_change']:.3g}"
+            )
+        return lines
 
     @property
     def tail_paths(self) -> int:
@@ -122,6 +135,7 @@ class RiskJob:
             "step_days": float(self.spec.step_days),
             "seed": str(self.spec.seed),
             "dtype": self.spec.dtype,
+            "adjustments": self.adjustments,
             "spec_hash": self.fingerprint(),
         }
 
@@ -212,7 +226,7 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
                 f"simulation.paths: {simulation.paths} carry no 95 % interval at level {level!r}; "
                 f"at least {needed_paths(level)} are needed, or remove that level from risk.levels"
             )
-    return RiskJob(
+    job = RiskJob(
         title=config.title or title,
         currency=market.currency,
         spec=spec,
@@ -226,6 +240,22 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
         store_losses=config.store.losses,
         store_paths=config.store.paths,
     )
+    _check_observed(job)
+    return job
+
+
+def _check_observed(job: RiskJob) -> None:
+    """Work out once what needs no paths, and is cheap: what it refuses is refused before the simulation, not after."""
+    with _keys_of("stress", ()):
+        stress_losses(job.book, scenarios=job.scenarios, prices=job.prices)
+    if not job.historical:
+        return
+    try:
+        historical_value_at_risk(job.prices, book=job.book, level=job.levels, horizons=job.horizons, window=job.window)
+    except InputError as problem:
+        argument, _, text = str(problem).partition(": ")
+        key = "risk.horizons: " if argument in ("horizons", "days") else f"risk.historical: {argument}: "
+        raise ConfigError(f"{key}{text}; change it, or set risk.historical to false") from problem
 
 
 @contextmanager

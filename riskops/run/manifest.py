@@ -14,7 +14,6 @@ import riskops
 from riskops.run.directory import canonical
 from riskops.run.job import RiskJob
 from riskops.simulation import Plan
-from riskops.simulation.store import array_checksum
 
 __all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "now", "sealed"]
 
@@ -25,7 +24,13 @@ def now() -> str:
 
 
 def first_manifest(
-    job: RiskJob, *, configuration: Mapping[str, Any], projected: Plan, html: bool, root: str
+    job: RiskJob,
+    *,
+    configuration: Mapping[str, Any],
+    projected: Plan,
+    html: bool,
+    root: str,
+    versions: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest of a run that begins: what, and how the work is cut."""
     return {
@@ -43,14 +48,14 @@ def first_manifest(
         },
         "plan": projected.record(),
         "configuration": dict(configuration),
+        "versions": dict(versions),
         "git_revision": git_revision(),
         "machine": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "device": "cpu",
         "dtype": job.spec.dtype,
         "seed": str(job.spec.seed),
         "prices_sha256": job.prices.attrs["sha256"],
-        "price_array_sha256": array_checksum(job.prices["price"].values),
-        "adjustments": list(job.prices.attrs.get("adjustments", [])),
+        "adjustments": job.adjustments,
         "fallbacks": [],
         "root": root,
     }
@@ -89,7 +94,7 @@ def lineage(manifest: Mapping[str, Any]) -> dict[str, str]:
     rows = {
         "Specification (sha256)": manifest["spec_hash"],
         "Prices (sha256)": manifest["prices_sha256"],
-        "Price adjustments": "; ".join(manifest["adjustments"]) or "none",
+        "Adjustments": "; ".join(manifest["adjustments"]) or "none",
         "Model": manifest["what"]["simulation"]["model"]["kind"],
         "Calibrated on": f"{fit['observations']} returns, {fit['window_start']} to {fit['window_end']}",
         "Seed": manifest["seed"],
@@ -101,7 +106,4 @@ def lineage(manifest: Mapping[str, Any]) -> dict[str, str]:
         "Scheduler": f"{manifest['cluster']['kind']}, {manifest['cluster']['threads']} threads",
         "Created": manifest["created"],
     }
-    repaired = fit.get("nearest_correlation")
-    if repaired:
-        rows["Correlation repaired"] = ", ".join(f"{name} {value}" for name, value in repaired.items())
     return {name: str(value) for name, value in rows.items()}

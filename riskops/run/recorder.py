@@ -40,7 +40,7 @@ class Recorder:
     """Collects the lazy writes of one run; computing :attr:`digests` performs them."""
 
     def __init__(self, run: RunDirectory) -> None:
-        self._run = run
+        self._run = RunDirectory(run.path.absolute())  # workers may have been started in another folder
         self.digests: dict[str, da.Array] = {}
         self.found: dict[str, int] = {}
 

@@ -321,7 +321,7 @@ def paths_of(
     )
     dims: tuple[str, ...] = ("scenario", "time", "asset", "path")
     coords: dict[str, Any] = {
-        "time": ("time", [step * spec.step_days for step in job.steps], {"units": "days"}),
+        "time": ("time", [spec.time_of(step) for step in job.steps], {"units": "days"}),
         "asset": list(spec.assets),
     }
     if drop_scenario:

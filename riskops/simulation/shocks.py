@@ -12,7 +12,7 @@ import numpy as np
 
 from riskops.models import Shock
 from riskops.models.base import Array
-from riskops.rng import fill_normals, fill_uniforms, fill_words
+from riskops.rng import fill_normals, fill_uniforms, fill_words, row_of
 from riskops.scalar import fma
 
 __all__ = ["ShockBuffers"]
@@ -63,13 +63,13 @@ def _mix_by_state(out, draws, matrices, selector):  # type: ignore[no-untyped-de
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _gather_rows(out, words, table):  # type: ignore[no-untyped-def]
-    """out[a] = table[row, a] with row = floor(word * rows / 2^32): equal to comparing with ceil(row * 2^32 / rows)."""
+    """out[a] = table[row, a], the row that the word stands for."""
     assets, n = out.shape
-    rows = np.uint64(table.shape[0])
+    rows = np.uint32(table.shape[0])
     for a in range(assets):
         source = a if words.shape[0] > 1 else 0
         for i in range(n):
-            out[a, i] = table[np.int64((np.uint64(words[source, i]) * rows) >> np.uint64(32)), a]
+            out[a, i] = table[row_of(words[source, i], rows), a]
 
 
 class ShockBuffers:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -81,20 +82,24 @@ class SimulationSpec:
     @property
     def times(self) -> tuple[float, ...]:
         """All simulated times in days, 0 included."""
-        return tuple(step * self.step_days for step in range(self.steps + 1))
+        return tuple(self.time_of(step) for step in range(self.steps + 1))
 
     @property
     def step_years(self) -> float:
         """The length of a step in years."""
         return self.step_days / self.days_per_year
 
+    def time_of(self, step: int) -> float:
+        """The time of a step in days: the decimal product, so that step 3 of 0.1 days is 0.3 as it is written."""
+        return float(step * Fraction(repr(float(self.step_days))))
+
     def step_of(self, time: float, *, name: str = "time") -> int:
         """The step at which ``time`` (days) falls; a time between steps or beyond the last one is an error."""
         step = round(time / self.step_days)
-        if not math.isclose(step * self.step_days, time, rel_tol=1e-9, abs_tol=1e-12) or not 0 <= step <= self.steps:
+        if not 0 <= step <= self.steps or not math.isclose(self.time_of(step), time, rel_tol=1e-9, abs_tol=1e-12):
             raise InputError(
                 f"{name}: {time!r} days is not a multiple of step_days={self.step_days:g} "
-                f"between 0 and {self.steps * self.step_days:g}"
+                f"between 0 and {self.time_of(self.steps):g}"
             )
         return step
 

@@ -136,7 +136,7 @@ def test_blank_lines_byte_order_mark_and_spaces(tmp_path: Path) -> None:
         (
             "date,A,B\n2020-01-01,1,2\n2020-01-02,,\n2020-01-03,1,NA\n",
             "asset 'A' has no price on 2020-01-02 (3 missing in 2 of 2 assets); "
-            "set gaps to drop_assets, drop_dates or forward_fill to go on",
+            "set gaps (market.gaps, init --gaps) to drop_assets, drop_dates or {forward_fill: days} to go on",
         ),
         ('date,A\n2020-01-01,"1\n', "is not CSV: unexpected end of data"),
     ],

@@ -43,19 +43,21 @@ def found(job: PathJob) -> tuple[xr.Dataset, xr.Dataset]:
     return attributed(job)
 
 
-def sums_of(asset_losses: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """The sums ``(level, 4, asset)`` over the tail that figures are made from, by NumPy, from losses ``(asset, n)``."""
+def tails_of(asset_losses: np.ndarray, levels: tuple[float, ...]) -> dict[str, np.ndarray]:
+    """Weights, means and squares of deviations ``(1, 1, level, (ES, VaR)[, asset])`` by NumPy, from ``(asset, n)``."""
     n = asset_losses.shape[1]
     worst = asset_losses[:, np.argsort(-asset_losses.sum(axis=0), kind="stable")]
-    rows = []
-    for level in levels:
+    weights = np.zeros((len(levels), 2, n))
+    for row, level in zip(weights, levels, strict=True):
         beyond = n - order_index(level, n)
         low, high = interval_ranks(level, n)
-        rest = n * (1 - level) - beyond  # what the order statistic itself weighs in the exact ES
-        weights = np.concatenate([np.ones(beyond), [rest], np.zeros(n - beyond - 1)])
-        near = worst[:, n - high : n - low + 1]
-        rows.append([worst @ weights, worst**2 @ weights, near.sum(axis=1), (near**2).sum(axis=1)])
-    return np.array(rows)
+        row[0, :beyond] = 1.0
+        row[0, beyond] = n * (1 - level) - beyond  # what the order statistic itself weighs in the exact ES
+        row[1, n - high : n - low + 1] = 1.0
+    weight = weights.sum(axis=-1)
+    mean = weights @ worst.T / weight[..., None]
+    squares = np.einsum("lkn,lkan->lka", weights, (worst - mean[..., None]) ** 2)
+    return {"weight": weight[None, None], "mean": mean[None, None], "squares": squares[None, None]}
 
 
 def test_contributions_are_the_definition_by_brute_force(job: PathJob, found: tuple[xr.Dataset, xr.Dataset]) -> None:
@@ -65,7 +67,7 @@ def test_contributions_are_the_definition_by_brute_force(job: PathJob, found: tu
         asset_losses = -exposure[:, None] * np.expm1(growth[h])
         total = asset_losses.sum(axis=0)
         tail = tail_of(total[None, None], LEVELS)
-        expected = contribution_figures({"sums": sums_of(asset_losses, LEVELS)[None, None]} | tail, levels=LEVELS)
+        expected = contribution_figures(tails_of(asset_losses, LEVELS) | tail, levels=LEVELS)
         at = found[0].isel(portfolio=p, horizon=h)
         for name, values in expected.items():
             if name.endswith(("_low", "_high")):
@@ -163,9 +165,7 @@ def test_intervals_hold_the_exact_contribution_as_often_as_they_say() -> None:
     for _ in range(200):
         asset_losses = -exposure[:, None] * (lower @ rng.normal(size=(3, 4000)))
         tail = tail_of(asset_losses.sum(axis=0)[None, None], (level,))
-        found.append(
-            contribution_figures({"sums": sums_of(asset_losses, (level,))[None, None]} | tail, levels=(level,))
-        )
+        found.append(contribution_figures(tails_of(asset_losses, (level,)) | tail, levels=(level,)))
     for name, exact in gaussian(exposure, covariance, level).items():
         lows, highs = (np.array([figures[f"{name}_{end}"][0, 0, 0] for figures in found]) for end in ("low", "high"))
         share = coverage(lows, highs, exact)

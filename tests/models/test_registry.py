@@ -192,6 +192,16 @@ def test_outside_model_is_found_through_its_entry_point(install, prices):
     assert from_record(json.loads(json.dumps(calibration.model.record()))) == calibration.model
 
 
+def test_report_of_a_model_without_its_own_follows_the_window(install, prices):
+    text = MODULE.format(kind="flat_window").replace("rate=0.1", "rate=0.1, window=None")
+    install("outside_window", name="flat_window", text=text)
+    for window, observations in ((100, 100), (None, prices.sizes["observation"] - 1)):
+        report = calibrate(log_returns(prices), kind="flat_window", options={"window": window}).report
+        assert report["observations"] == observations
+        assert report["options"] == {"rate": 0.1, "window": window}
+    assert report["window_start"] < "2019-02-01"
+
+
 def test_entry_point_is_not_loaded_until_asked_for(install):
     install("outside_broken", name="broken", text="raise RuntimeError('no such luck')\n")
     assert get_model("geometric_brownian") is GeometricBrownianMotion

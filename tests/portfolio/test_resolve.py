@@ -55,6 +55,13 @@ def test_one_portfolio_needs_no_list() -> None:
             Portfolio("p", (Position("C", "shares", 1e308),)),
             "portfolio 'p': 1e+308 shares of 'C' is too large",
         ),
+        (
+            Portfolio("p", (Position("A", "money", 1e308), Position("C", "money", 1e308))),
+            "portfolio 'p': 1e+308 money of 'A' is too large",
+        ),
+        (Portfolio("p", (Position("A", "money", -1e200),)), "portfolio 'p': -1e+200 money of 'A' is too large"),
+        (Portfolio("p", (Position("A", "money", 1),), -1e200), "portfolio 'p': cash -1e+200 is too large"),
+        (Portfolio("p", capital=1e200, equal_weights=True), "portfolio 'p': capital 1e+200 is too large"),
     ],
 )
 def test_refused(portfolios: Portfolio | tuple[Portfolio, ...], message: str) -> None:

@@ -78,7 +78,7 @@ def test_results_json_is_the_what_only(finished_run: Path) -> None:
     results = read(finished_run)
     assert set(results) == {
         *("format", "riskops", "title", "as_of", "window_start", "window_end", "window_observations", "currency"),
-        *("model", "paths", "steps", "step_days", "seed", "dtype", "spec_hash", "figures"),
+        *("model", "paths", "steps", "step_days", "seed", "dtype", "adjustments", "spec_hash", "figures"),
     }
     text = (finished_run / "results.json").read_text("utf-8")
     for word in ("NaN", "Infinity", "chunk", "seconds", "created", str(finished_run), finished_run.name):
@@ -267,6 +267,11 @@ def test_a_resumed_run_reads_nothing_but_its_directory(
     [
         (("what", "simulation", "seed"), 8, r"the manifest's spec does not have the hash \w{12} that it claims"),
         (("how", "chunk_paths"), 2048, r"loss is stored as .* in chunks of 1024 paths, not as .* 2048 paths"),
+        (
+            ("versions", "numpy"),
+            "1.0",
+            r"the run was begun with numpy 1\.0 and this is 2\..*; resume it with the former",
+        ),
     ],
 )
 def test_an_edited_partial_run_is_refused(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from riskops.errors import InputError
-from riskops.simulation import SimulationSpec
+from riskops.simulation import SimulationSpec, simulate
 from tests.simulation.examples import brownian, spec_of
 
 
@@ -53,6 +53,13 @@ def test_time_axis() -> None:
 
 def test_a_time_is_found_in_spite_of_rounding() -> None:
     assert spec_of(steps=10, step_days=0.1).step_of(0.7) == 7  # 7 * 0.1 is 0.7000000000000001
+
+
+def test_decimal_steps_give_decimal_times() -> None:
+    spec = spec_of(steps=12, step_days=0.1)
+    assert spec.times == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+    assert [spec.step_of(time) for time in (0.3, 3 * 0.1)] == [3, 3]
+    assert simulate(spec, times=[0.3, 0.7])["time"].values.tolist() == [0.3, 0.7]
 
 
 @pytest.mark.parametrize("time", [-1.0, 0.5, 11.0, 10.0001])
