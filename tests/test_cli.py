@@ -640,7 +640,12 @@ def test_a_running_scheduler_is_used(small: Path, finished_run: Path) -> None:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp", dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        host="127.0.0.1",
+        protocol="tcp",
+        dashboard_address="127.0.0.1:0",
     ) as local:
         address = local.scheduler_address
         result = ask("run", small, "--out", "one", "--quiet", "--set", "report.html=false", "--cluster", address)

@@ -17,6 +17,7 @@ from riskops.bench.agreement import within_errors
 from riskops.bench.problem import ASSETS, LEVEL, TailProblem, book, market_model
 from riskops.bench.rows import Row, Target
 from riskops.bench.timing import Setting, core_count, on_threads, race
+from riskops.cluster import open_cluster
 from riskops.measures.tail_risk import tail_risk
 from riskops.portfolio import portfolio_loss
 from riskops.reductions import CoMoments, order_index, quantile_and_shortfall
@@ -192,7 +193,7 @@ def _overhead(problem: TailProblem, target: Target | None) -> Row:
 
 def _two_workers(problem: TailProblem, setting: Setting) -> list[Row]:
     if core_count() < 2:
-        setting.say("var: one core only, so no row compares one worker with two")
+        setting.say("var: one core only, so no row compares one with two")
         return []
 
     def compute(threads: int) -> xr.Dataset:
@@ -200,9 +201,17 @@ def _two_workers(problem: TailProblem, setting: Setting) -> list[Row]:
             return _lazy(problem).compute()
 
     two, one = race(partial(compute, 2), partial(compute, 1))
-    agrees = _equal(two.result, one.result)
     work, target = _work(problem, 2), Target(least_ratio=1.8)
-    return [Row(SUITE, "two workers", work, two.seconds, "one worker", one.seconds, agrees, target)]
+    rows = [
+        Row(SUITE, "two threads", work, two.seconds, "one thread", one.seconds, _equal(two.result, one.result), target)
+    ]
+    with open_cluster("processes", workers=2) as pair, open_cluster("processes", workers=1) as single:
+        two, one = race(lambda: pair.compute(_lazy(problem))[0], lambda: single.compute(_lazy(problem))[0])
+    work = work.replace("2 threads", "2 processes")
+    rows.append(
+        Row(SUITE, "two workers", work, two.seconds, "one worker", one.seconds, _equal(two.result, one.result), target)
+    )
+    return rows
 
 
 def _covariance(problem: TailProblem) -> Row:

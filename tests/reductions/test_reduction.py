@@ -62,7 +62,7 @@ def test_same_bits_in_other_processes(whole: dict[str, bytes]) -> None:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         result = client.compute(reduce_paths(dataset(4096), EVERYTHING)).result()

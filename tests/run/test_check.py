@@ -97,7 +97,7 @@ def lost_store(place: Path) -> None:
         (rewritten_losses, r"results\.zarr/loss: checksum does not match"),
         (measure_bit, r"results\.zarr/value_at_risk: .*"),
         (lost_measure, r"results\.zarr/expected_shortfall: is missing"),
-        (rewritten_price, r"results\.zarr/prices: dates, names or prices are not those"),
+        (rewritten_price, r"results\.zarr/prices: dates, names or prices are not those of prices_sha256"),
         (results_bit, r"results\.json: sha256 does not match"),
         (lost_report, r"report\.html: is missing"),
         (edited_manifest, r"manifest\.json: its own sha256 does not match"),
@@ -194,7 +194,7 @@ def test_replay_says_when_a_fit_would_come_out_differently(run_copy: Path) -> No
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (rewritten_price, r"results\.zarr/prices: dates, names or prices are not those"),
+        (rewritten_price, r"results\.zarr/prices: dates, names or prices are not those of prices_sha256"),
         (lost_store, r"results\.zarr/prices: can't be read"),
         (emptied_manifest, r"the manifest's spec does not have the hash None that it claims"),
     ],
