@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask import delayed
-from dask.delayed import Delayed
+from dask.base import tokenize
 
 from riskops.measures.lazy import lazy_variables
 from riskops.reductions import Z95, Histogram, Moments, reduce_paths
@@ -88,8 +88,8 @@ def moment_figures(result: Mapping[str, Any], *, key: str | None) -> dict[str, n
     return out
 
 
-def loss_histogram(losses: xr.Dataset) -> Delayed:
-    """Histogram of the loss with fixed edges; a Delayed that computes to a Dataset, since the bins are known only then.
+def loss_histogram(losses: xr.Dataset) -> da.Array:
+    """Histogram of the loss with fixed edges; lazy, as one object that holds a Dataset, since bins are known only then.
 
     Parameters
     ----------
@@ -98,9 +98,10 @@ def loss_histogram(losses: xr.Dataset) -> Delayed:
 
     Returns
     -------
-    Delayed
-        Computes to a Dataset with ``loss_histogram`` ``(..., bin)``, integer counts of paths, and the coordinates
-        ``bin_low`` and ``bin_high`` in money.
+    Array
+        0-d object array, so that it shares the paths with what it is computed beside. Its ``.compute().item()`` is a
+        Dataset with ``loss_histogram`` ``(..., bin)``, integer counts of paths, and the coordinates ``bin_low`` and
+        ``bin_high`` in money.
 
     Raises
     ------
@@ -116,12 +117,20 @@ def loss_histogram(losses: xr.Dataset) -> Delayed:
     --------
     >>> import numpy as np, xarray as xr
     >>> losses = xr.Dataset({"loss": ("path", np.arange(1.0, 4097.0))}).chunk(path=2048)
-    >>> int(loss_histogram(losses).compute()["loss_histogram"].sum())
+    >>> int(loss_histogram(losses).compute().item()["loss_histogram"].sum())
     4096
     """
     validate(losses, "loss")
     result = reduce_paths(losses, Histogram())
-    return delayed(histogram_dataset)(result.to_delayed().item(), _template(losses), key=None)
+    coords = _template(losses)
+    name = f"histogram-{tokenize(result.name, coords)}"
+    return da.map_blocks(_boxed_histogram, result, coords=coords, dtype=object, meta=np.empty((), object), name=name)
+
+
+def _boxed_histogram(result: npt.NDArray[Any], coords: xr.Dataset) -> npt.NDArray[Any]:
+    boxed = np.empty((), object)
+    boxed[()] = histogram_dataset(result, coords, key=None)
+    return boxed
 
 
 def _template(losses: xr.Dataset) -> xr.Dataset:

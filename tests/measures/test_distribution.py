@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -80,7 +81,7 @@ def test_a_nan_loss_gives_nan_in_its_row_alone() -> None:
 def test_every_path_is_in_the_bin_that_holds_its_loss() -> None:
     values = np.random.default_rng(6).standard_t(3, (2, 2, 1, 5000)) * np.array([1.0, 1e6])[None, :, None, None]
     values[0, 0, 0, :3] = (0.0, -1.0, 1.0)
-    found = loss_histogram(losses_of(values)).compute()
+    found = loss_histogram(losses_of(values)).compute().item()
     low, high = found["bin_low"].values, found["bin_high"].values
     assert found["loss_histogram"].dims == ("scenario", "portfolio", "horizon", "bin")
     assert found["loss_histogram"].dtype == np.int64
@@ -97,7 +98,7 @@ def test_every_path_is_in_the_bin_that_holds_its_loss() -> None:
 
 def test_histograms_add_up_over_chunks_and_keep_nothing_empty() -> None:
     values = np.random.default_rng(6).normal(size=6000)
-    one, other = (loss_histogram(losses_of(values, chunk=chunk)).compute() for chunk in (1024, 6144))
+    one, other = (loss_histogram(losses_of(values, chunk=chunk)).compute().item() for chunk in (1024, 6144))
     xr.testing.assert_identical(one, other)
     assert one["loss_histogram"].min() > 0
 
@@ -109,3 +110,16 @@ def test_losses_are_needed() -> None:
     with pytest.raises(InputError) as caught:
         loss_histogram(xr.Dataset({"loss": (("path", "portfolio"), np.zeros((3, 1)))}))
     assert str(caught.value) == "loss: dims ('path', 'portfolio') are not ('scenario', 'portfolio', 'horizon', 'path')"
+
+
+def test_a_histogram_beside_other_measures_makes_no_path_twice() -> None:
+    made = []
+
+    def make(block: np.ndarray) -> np.ndarray:
+        made.append(1)
+        return block
+
+    losses = losses_of(np.random.default_rng(3).normal(size=4096), chunk=1024)
+    counted = losses.assign(loss=losses["loss"].copy(data=losses["loss"].data.map_blocks(make, meta=np.empty(()))))
+    dask.compute(loss_moments(counted), loss_histogram(counted), scheduler="synchronous")
+    assert len(made) == 4
