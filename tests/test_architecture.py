@@ -25,6 +25,7 @@ LAYERS = {
     "schema": 1,
     "backend": 1,
     "scalar": 1,
+    "tables": 1,
     "textfile": 1,
     "threads": 1,
     "rng": 2,

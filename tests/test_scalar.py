@@ -277,7 +277,7 @@ def _violations(function: ast.FunctionDef) -> list[str]:
     return found
 
 
-KERNEL_FOLDERS = ("scalar", "rng", "models", "simulation", "portfolio", "reductions", "measures")
+KERNEL_FOLDERS = ("scalar", "tables", "rng", "models", "simulation", "portfolio", "reductions", "measures")
 KERNEL_FILES = [
     path for folder in KERNEL_FOLDERS for path in sorted((PACKAGE / folder).glob("*.py")) if _kernel_functions(path)
 ]

@@ -1,11 +1,19 @@
-"""Simulation models: the contract, the built-in models, and the registry that finds outside ones."""
+"""Simulation models: the contract, the built-in models, and the registry that finds outside ones.
+
+A model's class is imported from here too (``from riskops.models import GeometricBrownianMotion``); its file is loaded
+when it is asked for.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from riskops.models.base import Model, Shock, State
+from riskops.models.built_in import BUILT_IN
 from riskops.models.calibration import Calibration, calibrate
 from riskops.models.correlation import cholesky, is_positive_definite, nearest_correlation, push_towards_one
-from riskops.models.geometric_brownian import GeometricBrownianMotion
+from riskops.models.kernel import path_kernel
 from riskops.models.registry import (
     describe_models,
     fit_options,
@@ -30,6 +38,15 @@ __all__ = [
     "is_positive_definite",
     "list_models",
     "nearest_correlation",
+    "path_kernel",
     "push_towards_one",
     "register",
 ]
+
+_KIND_OF = {name: kind for kind, name in BUILT_IN.items()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _KIND_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"riskops.models.{_KIND_OF[name]}"), name)

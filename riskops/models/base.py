@@ -45,10 +45,12 @@ class Shock:
     """One source of randomness, drawn anew at each step; its position among a model's shocks is its ``stream``.
 
     kind
-        ``normal``: standard normals. ``uniform``: signed folded probabilities, ``+p`` for the quantile p <= 1/2 and
-        ``-p`` for the quantile 1 - p, so that both tails keep full precision. ``word``: the uint32 word, to compare
-        with integer thresholds (Poisson counts, regimes). ``rows``: rows of a historical table, drawn with equal
-        probability.
+        ``normal``: standard normals; quantiles of other distributions are read off a table at them
+        (:func:`riskops.tables.tabulate`), which lets every way of sampling that works on normals work on them too.
+        ``uniform``: signed folded probabilities, ``+p`` for the quantile p <= 1/2 and ``-p`` for the quantile 1 - p, so
+        that both tails keep full precision. ``outcome``: int32 counts of the thresholds of a table that are not above
+        the word (Poisson counts). ``word``: the uint32 word itself, for thresholds that depend on the state. ``rows``:
+        rows of a historical table, drawn with equal probability.
     per
         ``asset`` draws one factor an asset, ``shared`` a single factor; ``rows`` shared by all assets takes one row
         for all of them, which keeps their dependence.
@@ -56,11 +58,12 @@ class Shock:
         For normals: the name of the table ``(asset, asset)``, lower triangular, that the draws are multiplied with;
         with ``selector`` it is ``(state, asset, asset)`` and the named index state picks the matrix of each path.
     table
-        For ``rows``: the name of the table ``(row, asset)``.
+        For ``rows``: the name of the table ``(row, asset)``. For ``outcome``: that of the integer thresholds, ``(asset,
+        outcome - 1)`` or ``(1, outcome - 1)`` when shared, as :func:`riskops.tables.poisson_thresholds` makes them.
     """
 
     name: str
-    kind: Literal["normal", "uniform", "word", "rows"] = "normal"
+    kind: Literal["normal", "uniform", "outcome", "word", "rows"] = "normal"
     per: Literal["asset", "shared"] = "asset"
     mixing: str | None = None
     selector: str | None = None
@@ -71,8 +74,8 @@ class Shock:
             raise InputError(f"shock {self.name}: mixing needs normals per asset")
         if self.selector is not None and self.mixing is None:
             raise InputError(f"shock {self.name}: selector needs mixing")
-        if (self.table is not None) != (self.kind == "rows"):
-            raise InputError(f"shock {self.name}: kind 'rows' and a table go together")
+        if (self.table is not None) != (self.kind in ("outcome", "rows")):
+            raise InputError(f"shock {self.name}: kinds 'outcome' and 'rows' take a table, the others none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,9 @@ class Model(ABC):
     #: Whether today's price enters the dynamics (a peg, a barrier). An instant price move then has to be simulated from
     #: its own start; otherwise it is added to the log growth of the unshocked paths, which are the same.
     price_enters_dynamics: ClassVar[bool] = False
+
+    #: Whether the initial states are drawn: the engine then draws every shock once more, as step 0, for ``begin``.
+    draws_start: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -115,6 +121,11 @@ class Model(ABC):
         Blocks are ``(asset or 1, path)``, real tables in the simulation's dtype. Shocks that a selector mixes were
         mixed with the index state as it was before the step.
         """
+
+    @staticmethod
+    def begin(state: Mapping[str, Array], shocks: Mapping[str, Array], tables: Mapping[str, Array]) -> None:
+        """Draw the initial states, in place, from the values of ``start``; called where ``draws_start`` is true."""
+        raise InputError("begin: the model draws its initial states but does not say how")
 
     def start(self) -> Mapping[str, npt.NDArray[np.float64]]:
         """The initial value ``(asset,)`` or ``(1,)`` of every state; zero unless a model says otherwise."""

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from numba import njit
 
 from riskops.checks import check_finite, check_number, check_positive, check_subset, check_unique
 from riskops.errors import InputError
@@ -21,6 +20,7 @@ from riskops.models.base import Array, Model, Shock
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation, cholesky, push_towards_one
 from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.kernel import path_kernel
 from riskops.models.registry import register
 from riskops.models.sample import Sample, sample_log_returns
 from riskops.scalar import scalar_function
@@ -34,8 +34,8 @@ def step(log_growth, drift, shock):  # type: ignore[no-untyped-def]
     return log_growth + (drift + shock)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _advance(log_growth, drift, shock):  # type: ignore[no-untyped-def]
+@path_kernel(tables=("drift",))
+def _advance(log_growth, shock, drift):  # type: ignore[no-untyped-def]
     for asset in range(log_growth.shape[0]):
         mean = drift[asset]
         for path in range(log_growth.shape[1]):
@@ -211,7 +211,7 @@ class GeometricBrownianMotion(Model):
     @staticmethod
     def advance(state: Mapping[str, Array], shocks: Mapping[str, Array], tables: Mapping[str, Array]) -> None:
         """Add the step's drift and mixed normals to log growth, in place."""
-        _advance(state["log_growth"], tables["drift"], shocks["diffusion"])
+        _advance(state["log_growth"], shocks["diffusion"], tables["drift"])
 
     def shocked(self, *, volatility: float = 1.0, correlation: float = 0.0, drift: float = 0.0) -> Self:
         """The model under a scenario: volatilities multiplied, correlations moved towards one by a share in [0, 1), and

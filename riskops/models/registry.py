@@ -10,11 +10,13 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from riskops.errors import InputError
 from riskops.models.base import Model
+from riskops.models.built_in import BUILT_IN
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -94,6 +96,13 @@ def _where(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def _taken(kind: str) -> str | None:
+    """Where the model of that kind is that needs no entry point."""
+    if kind in BUILT_IN:
+        return f"riskops.models.{kind}:{BUILT_IN[kind]}"
+    return _where(_registered[kind]) if kind in _registered else None
+
+
 def _describe(entry: EntryPoint) -> str:
     origin = f" of {entry.dist.name}" if entry.dist is not None else ""
     return f"entry point {entry.name} = {entry.value}{origin}"
@@ -106,9 +115,9 @@ def _offered() -> dict[str, EntryPoint]:
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
             raise InputError(f"model {entry.name}: {_describe(entry)} clashes with {_describe(other)}")
-        registered = _registered.get(entry.name)
-        if registered is not None and entry.value.replace(" ", "") != _where(registered):
-            raise InputError(f"model {entry.name}: {_describe(entry)} clashes with {_where(registered)}")
+        taken = _taken(entry.name)
+        if taken is not None and entry.value.replace(" ", "") != taken:
+            raise InputError(f"model {entry.name}: {_describe(entry)} clashes with {taken}")
     return found
 
 
@@ -151,11 +160,14 @@ def get_model(kind: str) -> type[Model]:
     'GeometricBrownianMotion'
     """
     offered = _offered()
+    if kind in BUILT_IN:
+        import_module(f"riskops.models.{kind}")
     if kind in _registered:
         return _registered[kind]
     if kind in offered:
         return _load(offered[kind])
-    raise InputError(f"model.kind: {kind!r} is unknown; known are {', '.join(sorted({*_registered, *offered}))}")
+    known = sorted({*BUILT_IN, *_registered, *offered})
+    raise InputError(f"model.kind: {kind!r} is unknown; known are {', '.join(known)}")
 
 
 def list_models() -> dict[str, type[Model]]:
@@ -176,6 +188,8 @@ def list_models() -> dict[str, type[Model]]:
     >>> "geometric_brownian" in list_models()
     True
     """
+    for kind in BUILT_IN:
+        import_module(f"riskops.models.{kind}")
     for name, entry in _offered().items():
         if name not in _registered:
             _load(entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from riskops.rng.draws import row_of, thresholds
 from riskops.rng.fill import (
     MAX_PATHS,
     MAX_STREAM,
@@ -20,7 +19,5 @@ __all__ = [
     "fill_normals",
     "fill_uniforms",
     "fill_words",
-    "row_of",
-    "thresholds",
     "tile_counters",
 ]

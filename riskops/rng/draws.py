@@ -1,4 +1,4 @@
-"""From words to draws: folded probabilities, uniforms, normals, rows of a table, thresholds for discrete outcomes.
+"""From words to draws: folded probabilities, uniforms, normals, discrete draws are in :mod:`riskops.tables`.
 
 A word is folded about one half: the words below 2^31 are the lower side, the others the upper, and a word and its
 complement share one probability ``p`` in (0, 1/2] (contract C1). Both tails then keep full precision, and what is
@@ -7,20 +7,14 @@ drawn from the two sides is exactly opposite.
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import floor
-
 import numpy as np
-import numpy.typing as npt
 
-from riskops.errors import InputError
 from riskops.scalar import (
     bits_of_f32,
     bits_of_f64,
     f32_of_bits,
     f64_of_bits,
     fma,
-    multiply_high_u32,
     quantile_log_f32,
     quantile_log_f64,
     quantile_of_log_f32,
@@ -37,8 +31,6 @@ __all__ = [
     "normal_log_f64",
     "normal_of_log_f32",
     "normal_of_log_f64",
-    "row_of",
-    "thresholds",
     "uniform_f32",
     "uniform_f64",
 ]
@@ -118,54 +110,3 @@ def normal_of_log_f64(l, high):  # type: ignore[no-untyped-def]  # noqa: E741
 def normal_f64(high, low):  # type: ignore[no-untyped-def]
     """The standard normal quantile of a 64-bit word: double precision, relative error below 3e-15."""
     return normal_of_log_f64(normal_log_f64(high, low), high)
-
-
-@scalar_function
-def row_of(word, rows):  # type: ignore[no-untyped-def]
-    """A row in ``0 .. rows-1``: the high half of ``word * rows``.
-
-    The same as counting the thresholds ``ceil(k * 2^32 / rows)``, k = 1 .. rows-1, that are not above the word; a row's
-    probability is off ``1 / rows`` by less than 2^-32.
-    """
-    return multiply_high_u32(word, rows)
-
-
-def thresholds(probabilities: npt.ArrayLike) -> npt.NDArray[np.uint32]:
-    """Integer thresholds for a discrete draw, made once on the host: ``outcome = count of thresholds <= word``.
-
-    Parameters
-    ----------
-    probabilities
-        Probabilities ``(..., outcome)``; each last axis sums to one (within 1e-9, the rest goes to the last outcome).
-
-    Returns
-    -------
-    Thresholds ``(..., outcome - 1)``, ascending: the cumulative probabilities times 2^32, summed exactly and rounded,
-    at most 2^32 - 1; a probability is off by at most 2^-32 so.
-
-    Raises
-    ------
-    InputError
-        When a probability is not in [0, 1] or a sum is not one.
-
-    Examples
-    --------
-    >>> thresholds([0.5, 0.25, 0.25]).tolist()
-    [2147483648, 3221225472]
-    """
-    array = np.asarray(probabilities, dtype=np.float64)
-    if array.ndim == 0 or not (np.all(array >= 0.0) and np.all(array <= 1.0)):
-        raise InputError(f"probabilities: {array.tolist()} are not all between 0 and 1")
-    if not np.allclose(array.sum(axis=-1), 1.0, rtol=0.0, atol=1e-9):
-        raise InputError(f"probabilities: {array.tolist()} do not sum to one")
-    rows = [_row_thresholds(row) for row in array.reshape(-1, array.shape[-1])]
-    return np.array(rows, dtype=np.uint32).reshape(*array.shape[:-1], array.shape[-1] - 1)
-
-
-def _row_thresholds(probabilities: npt.NDArray[np.float64]) -> list[int]:
-    """The thresholds of one distribution, from exact sums, so that they depend on no order of summation."""
-    total, out = Fraction(0), []
-    for probability in probabilities[:-1]:
-        total += Fraction(float(probability))
-        out.append(min(floor(total * 2**32 + Fraction(1, 2)), 2**32 - 1))
-    return out

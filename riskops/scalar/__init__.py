@@ -23,6 +23,7 @@ from riskops.scalar.double import (
     quantile_log_f64,
     quantile_of_log_f64,
 )
+from riskops.scalar.generic import exp, expm1, like, log
 from riskops.scalar.primitives import (
     add_u32,
     bits_of_f32,
@@ -49,13 +50,17 @@ __all__ = [
     "bits_of_f32",
     "bits_of_f64",
     "exact_fma",
+    "exp",
     "exp_f32",
     "exp_f64",
+    "expm1",
     "expm1_f32",
     "expm1_f64",
     "f32_of_bits",
     "f64_of_bits",
     "fma",
+    "like",
+    "log",
     "log_f32",
     "log_f64",
     "multiply_high_u32",

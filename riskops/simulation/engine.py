@@ -111,6 +111,10 @@ class _Stretch:
         for state, values in zip(self._states, self._initial, strict=True):
             for name, array in state.items():
                 array[:] = values[name][:, None]
+        if any(model.draws_start for model in job.models):
+            self._buffers.draw(counters, seed=job.spec.seed, step=0)
+            for model, state, table in zip(job.models, self._states, self._tables, strict=True):
+                model.begin(state, self._buffers.mixed(table, state), table)
         kept = 0
         for step in range(job.steps[-1] + 1):
             if step > 0:

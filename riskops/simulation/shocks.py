@@ -12,8 +12,9 @@ import numpy as np
 
 from riskops.models import Shock
 from riskops.models.base import Array
-from riskops.rng import fill_normals, fill_uniforms, fill_words, row_of
+from riskops.rng import fill_normals, fill_uniforms, fill_words
 from riskops.scalar import fma
+from riskops.tables import row_of
 
 __all__ = ["ShockBuffers"]
 
@@ -72,6 +73,21 @@ def _gather_rows(out, words, table):  # type: ignore[no-untyped-def]
             out[a, i] = table[row_of(words[source, i], rows), a]
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _count_outcomes(out, words, limits):  # type: ignore[no-untyped-def]
+    """out[a] = how many of the thresholds limits[a] are not above the word; one of 2^32 is above every word."""
+    assets, n = out.shape
+    for a in range(assets):
+        row, word = out[a], words[a]
+        for i in range(n):
+            row[i] = np.int32(0)
+        for k in range(limits.shape[1]):
+            if limits[a, k] <= np.uint64(0xFFFFFFFF):
+                limit = np.uint32(limits[a, k])
+                for i in range(n):
+                    row[i] += np.int32(word[i] >= limit)
+
+
 class ShockBuffers:
     """The arrays that the draws and mixed shocks of a stretch of paths are written to, made once and used every
     step."""
@@ -82,11 +98,14 @@ class ShockBuffers:
         self._mixed: list[Array] = []
         for shock in shocks:
             factors = assets if shock.per == "asset" else 1
-            integers = shock.kind in ("word", "rows")
+            integers = shock.kind in ("outcome", "word", "rows")
             drawn = np.empty((factors, n), np.uint32 if integers else dtype)
-            changed = shock.mixing is not None or shock.table is not None
             self._draws.append(drawn)
-            self._mixed.append(np.empty((assets, n), dtype) if changed else drawn)
+            if shock.kind == "outcome":
+                self._mixed.append(np.empty((factors, n), np.int32))
+            else:
+                changed = shock.mixing is not None or shock.kind == "rows"
+                self._mixed.append(np.empty((assets, n), dtype) if changed else drawn)
 
     def draw(self, counters: Array, *, seed: int, step: int) -> None:
         """Draw every shock of one step; the position of a shock is its stream."""
@@ -98,7 +117,9 @@ class ShockBuffers:
         """What the step of a model receives: draws mixed, rows gathered, the rest as drawn."""
         received = {}
         for shock, drawn, out in zip(self._shocks, self._draws, self._mixed, strict=True):
-            if shock.table is not None:
+            if shock.kind == "outcome" and shock.table is not None:
+                _count_outcomes(out, drawn, tables[shock.table])
+            elif shock.table is not None:
                 _gather_rows(out, drawn, tables[shock.table])
             elif shock.selector is not None and shock.mixing is not None:
                 _mix_by_state(out, drawn, tables[shock.mixing], state[shock.selector])
@@ -108,4 +129,10 @@ class ShockBuffers:
         return received
 
 
-_FILL = {"normal": fill_normals, "uniform": fill_uniforms, "word": fill_words, "rows": fill_words}
+_FILL = {
+    "normal": fill_normals,
+    "uniform": fill_uniforms,
+    "outcome": fill_words,
+    "word": fill_words,
+    "rows": fill_words,
+}

@@ -230,7 +230,7 @@ def test_kernel_runs_as_plain_python_with_the_same_bits(dtype):
     drift = rng.standard_normal(3).astype(dtype)
     expected = compiled + (drift[:, None] + shock)
     GeometricBrownianMotion.advance({"log_growth": compiled}, {"diffusion": shock}, {"drift": drift})
-    _advance.py_func(plain, drift, shock)
+    _advance.py_func(plain, shock, drift)
     assert compiled.tobytes() == plain.tobytes() == expected.tobytes()
     assert compiled.dtype == dtype
     assert step(1.0, 0.25, 0.5) == 1.75

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numba import njit
 from scipy import stats
 from scipy.special import ndtri
 
 from riskops import rng
-from riskops.errors import InputError
 from riskops.rng import draws
 
 
@@ -152,34 +147,3 @@ def test_factors_steps_streams_and_seeds_are_uncorrelated(normals):
     off = ~np.eye(len(rows), dtype=bool)
     assert np.abs(table[off]).max() < 4.5 / np.sqrt(n)
     assert np.abs(squares[off]).max() < 4.5 / np.sqrt(n)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 2**31))
-def test_row_of_counts_its_thresholds(word, rows):
-    row = draws.row_of(np.uint32(word), np.uint32(rows))
-    assert row == word * rows >> 32
-    assert 0 <= row < rows
-    lower, upper = -(-(int(row) * 2**32) // rows), -(-((int(row) + 1) * 2**32) // rows)
-    assert lower <= word < upper
-
-
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(any))
-def test_thresholds_cut_the_words_in_proportion(weights):
-    shares = [w / sum(weights) for w in weights]
-    cuts = [0, *rng.thresholds(shares).tolist(), 2**32]
-    assert cuts == sorted(cuts)
-    for share, low, high in zip(shares, cuts, cuts[1:], strict=False):
-        assert abs(Fraction(high - low, 2**32) - Fraction(share)) <= Fraction(3, 2**32)
-
-
-def test_thresholds_of_a_matrix_and_of_bad_input():
-    table = rng.thresholds([[0.9, 0.1], [1.0, 0.0]])
-    assert table.shape == (2, 1)
-    assert table.dtype == np.uint32
-    assert table[1, 0] == 2**32 - 1
-    with pytest.raises(InputError, match=r"probabilities: .* do not sum to one"):
-        rng.thresholds([0.5, 0.4])
-    with pytest.raises(InputError, match=r"probabilities: .* are not all between 0 and 1"):
-        rng.thresholds([1.5, -0.5])
-    with pytest.raises(InputError, match="are not all between"):
-        rng.thresholds([float("nan"), 0.5])
