@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from riskops.checks import check_finite, check_number, check_positive, check_subset, check_unique
+from riskops.checks import check_number, check_positive
 from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation, cholesky, push_towards_one
 from riskops.models.correlation import nearest_correlation as find_nearest_correlation
 from riskops.models.kernel import path_kernel
+from riskops.models.parameters import check_assets, drift_of, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.models.registry import register
-from riskops.models.sample import Sample, sample_log_returns
+from riskops.models.sample import sample_log_returns
 from riskops.scalar import scalar_function
 
 __all__ = ["GeometricBrownianMotion", "step"]
@@ -40,12 +41,6 @@ def _advance(log_growth, shock, drift):  # type: ignore[no-untyped-def]
         mean = drift[asset]
         for path in range(log_growth.shape[1]):
             log_growth[asset, path] = step(log_growth[asset, path], mean, shock[asset, path])
-
-
-def _frozen(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64, order="C")
-    array.flags.writeable = False
-    return array
 
 
 @register
@@ -85,30 +80,15 @@ class GeometricBrownianMotion(Model):
     shocks: ClassVar[tuple[Shock, ...]] = (Shock("diffusion", kind="normal", per="asset", mixing="mixing"),)
 
     def __post_init__(self) -> None:
-        assets = tuple(self.assets)
-        if not assets:
-            raise InputError("assets: at least one is needed")
-        for asset in assets:
-            if not isinstance(asset, str) or not asset:
-                raise InputError(f"assets: {asset!r} is not a name")
-        check_unique("assets", assets)
-        drift = check_finite("drift", self.drift)
-        volatility = check_finite("volatility", self.volatility)
-        for name, array in (("drift", drift), ("volatility", volatility)):
-            if array.shape != (len(assets),):
-                raise InputError(f"{name}: shape {array.shape} is not {(len(assets),)}, one number an asset")
-        for asset, value in zip(assets, volatility.tolist(), strict=True):
-            check_positive(f"volatility of {asset!r}", value)
-        correlation = check_correlation("correlation", self.correlation, size=len(assets))
-        object.__setattr__(self, "assets", assets)
-        object.__setattr__(self, "drift", _frozen(drift))
-        object.__setattr__(self, "volatility", _frozen(volatility))
-        object.__setattr__(self, "correlation", _frozen(correlation))
+        assets = check_assets(self.assets)
+        drift = per_asset("drift", self.drift, assets)
+        volatility = positive_per_asset("volatility", self.volatility, assets)
+        correlation = frozen(check_correlation("correlation", self.correlation, size=len(assets)))
+        parameters = {"assets": assets, "drift": drift, "volatility": volatility, "correlation": correlation}
+        set_frozen(self, parameters)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # arrays come out of a pickle writeable
-        for name, value in state.items():
-            object.__setattr__(self, name, _frozen(value) if isinstance(value, np.ndarray) else value)
+        set_frozen(self, state)
 
     @classmethod
     def calibrate(
@@ -130,7 +110,8 @@ class GeometricBrownianMotion(Model):
         repair: dict[str, Any] | None = None
         if nearest_correlation:
             correlation, repair = find_nearest_correlation(correlation)
-        model = cls(sample.assets, _drift(drift, sample, volatility, days_per_year), volatility, correlation)
+        drifts = drift_of(drift, sample, half_variance=0.5 * volatility * volatility, days_per_year=days_per_year)
+        model = cls(sample.assets, drifts, volatility, correlation)
         options = {
             "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
             "window": window,
@@ -246,20 +227,3 @@ class GeometricBrownianMotion(Model):
         """
         growth = np.exp(self.drift * years)
         return growth[:, None] * growth[None, :] * np.expm1(self.covariance_log_growth(years))
-
-
-def _drift(
-    drift: str | Mapping[str, float], sample: Sample, volatility: npt.NDArray[np.float64], days_per_year: float
-) -> npt.NDArray[np.float64]:
-    """The drift of each price a year."""
-    if isinstance(drift, Mapping):
-        check_subset("drift", drift, sample.assets)
-        for asset in sample.assets:
-            if asset not in drift:
-                raise InputError(f"drift: {asset!r} is missing; a given drift names every asset")
-        return np.array([check_number(f"drift of {asset!r}", drift[asset]) for asset in sample.assets])
-    if drift == "zero":
-        return np.zeros(len(sample.assets))
-    if drift == "historical":
-        return sample.mean * days_per_year + 0.5 * volatility * volatility
-    raise InputError(f"drift: {drift!r} is not 'historical', 'zero' or a mapping from asset to yearly rate")
