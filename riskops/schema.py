@@ -45,6 +45,19 @@ _SPECS = (
     VariableSpec("price", ("observation", "asset"), MONEY, "Observed price of one share or unit."),
     VariableSpec("simple_return", ("observation", "asset"), ONE, "Price over the previous price, less one."),
     VariableSpec("log_return", ("observation", "asset"), ONE, "Logarithm of price over the previous price."),
+    # models
+    VariableSpec(
+        "filtered_regime_probability",
+        ("observation", "state"),
+        ONE,
+        "Probability of the regime on the day, given the returns up to that day.",
+    ),
+    VariableSpec(
+        "smoothed_regime_probability",
+        ("observation", "state"),
+        ONE,
+        "Probability of the regime on the day, given all returns of the history.",
+    ),
     # scenarios
     VariableSpec(
         "replayed_return",
@@ -60,6 +73,12 @@ _SPECS = (
         "Logarithm of the simulated price over today's unshocked price.",
         optional=("scenario",),
     ),
+    VariableSpec(
+        "likelihood_ratio",
+        ("time", "path"),
+        ONE,
+        "Density of a path up to a time under the model over that under the sampling.",
+    ),
     # portfolios
     VariableSpec("exposure", ("portfolio", "asset"), MONEY, "Today's money value of a position; short is negative."),
     VariableSpec("portfolio_value", ("portfolio",), MONEY, "Today's value of all positions and cash."),
@@ -71,6 +90,7 @@ _SPECS = (
         sign="loss positive",
         optional=_LEADING,
     ),
+    VariableSpec("loss_weight", ("horizon", "path"), ONE, "Weight of a path's losses: its likelihood ratio then."),
     VariableSpec(
         "historical_loss",
         ("portfolio", "observation"),
@@ -83,6 +103,13 @@ _SPECS = (
         ("scenario", "portfolio", "horizon", "bin"),
         "paths",
         "Number of paths whose loss lies in [bin_low, bin_high).",
+        optional=_LEADING,
+    ),
+    VariableSpec(
+        "effective_sample_size",
+        _TAIL,
+        "paths",
+        "Plain paths that would estimate the expected shortfall with the same error, as the errors in this sample say.",
         optional=_LEADING,
     ),
 )

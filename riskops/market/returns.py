@@ -53,7 +53,8 @@ def log_returns(prices: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``log_return`` (observation, asset), dimensionless, dated by the later price; the attributes of ``prices``.
+        ``log_return`` (observation, asset), dimensionless, dated by the later price, and that ``price`` beside it; the
+        attributes of ``prices``.
 
     Raises
     ------
@@ -68,7 +69,10 @@ def log_returns(prices: xr.Dataset) -> xr.Dataset:
     [[0.0075], [0.0038]]
     """
     ratio = _growth(prices, 1)
-    return _dated(prices, "log_return", np.log(ratio), 1)
+    returns = _dated(prices, "log_return", np.log(ratio), 1)
+    # the level beside the move, for models whose dynamics it enters; it stays beside it in any selection
+    later = prices["price"].to_numpy()[1:].astype(np.float64)
+    return returns.assign(price=variable("price", ("observation", "asset"), later))
 
 
 def returns_over(prices: xr.Dataset, *, days: int) -> xr.Dataset:

@@ -183,10 +183,14 @@ class TailSums(Reduction):
         """Log growth of the counters that these paths share, and the column in which each path stands."""
         counter = path // TILE * QUARTER + path % QUARTER
         used, place = np.unique(counter, return_inverse=True)
+        if self.job.spec.sampling.whole_tiles:
+            used = (np.unique(path // TILE)[:, None] * QUARTER + np.arange(QUARTER)).reshape(-1)
+            place = np.searchsorted(used, counter)
         padded = np.concatenate([used, np.repeat(used[-1:], -len(used) % QUARTER)]).astype(np.uint32)
         lane = path % TILE // QUARTER
         column = place // QUARTER * TILE + lane * QUARTER + place % QUARTER
-        return self.job.block(padded, 4 * len(padded)), column
+        growth = self.job.block(padded, 4 * len(padded))
+        return growth[:, :, : len(self.job.spec.assets)], column
 
     def combine(self, states: Sequence[TileTree]) -> TileTree:
         return TileTree.join(states, _merge)

@@ -6,6 +6,7 @@ All of them come from one reduction, the worst losses of every row with their pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,10 +17,15 @@ from numba import njit
 
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
+from riskops.measures.grouped_tail import grouped_figures, needed_mass
 from riskops.measures.lazy import lazy_variables
 from riskops.reductions import (
     Z95,
+    Groups,
+    Reduction,
     Tail,
+    WeightedTail,
+    groups_of,
     interval_ranks,
     needed_tail,
     order_index,
@@ -156,8 +162,21 @@ def tail_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.9
     """
     levels = check_levels("level", level)
     validate(losses, "loss")
-    keep = needed_tail(levels, losses.sizes["path"])
-    return tail_risk_from(reduce_paths(losses, Tail(keep=keep)), losses, level=levels)
+    return tail_risk_from(reduce_paths(losses, tail_reduction(losses, levels)), losses, level=levels)
+
+
+def tail_reduction(losses: xr.Dataset, levels: Sequence[float]) -> Reduction:
+    """The reduction that keeps what VaR, ES and their intervals need of these losses, weighted where they are."""
+    n, groups = losses.sizes["path"], groups_of(losses.attrs)
+    if "loss_weight" in losses:
+        return WeightedTail(mass=needed_mass(levels, n, groups))
+    return Tail(keep=tail_size(levels, n, groups))
+
+
+def tail_size(levels: Sequence[float], n: int, groups: Groups) -> int:
+    """How many of the largest of n losses of weight one are needed."""
+    plain = needed_tail(levels, n)
+    return plain if groups.unit == "path" else max(plain, min(n, math.ceil(needed_mass(levels, n, groups)) + 1))
 
 
 def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], key: str | None = None) -> xr.Dataset:
@@ -168,6 +187,9 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
     if stressed and str(loss["scenario"].values[0]) != "base":
         raise InputError(f"scenario: {str(loss['scenario'].values[0])!r} stands first, 'base' must")
     names = with_errors([*MEASURES, *(f"{m}_change" for m in MEASURES if stressed)])
+    groups = groups_of(losses.attrs)
+    if groups.unit != "path":
+        names.append("effective_sample_size")
     return lazy_variables(
         result,
         tail_figures,
@@ -177,15 +199,19 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
         stage="tail-risk",
         levels=tuple(level),
         stressed=stressed,
+        groups=groups.text,
         key=key,
     )
 
 
 def tail_figures(
-    result: Mapping[str, Any], *, levels: Sequence[float], stressed: bool, key: str | None
+    result: Mapping[str, Any], *, levels: Sequence[float], stressed: bool, groups: str = "path", key: str | None
 ) -> dict[str, Float]:
     """VaR, ES, their errors and changes from the sorted tail ``(..., keep)``: plain arithmetic, no graph."""
     tail = result if key is None else result[key]
+    if groups != "path":
+        placed = grouped_figures(tail, levels=levels, groups=Groups.from_text(groups), stressed=stressed)
+        return put_figures(placed, (*tail["loss"].shape[:-1], len(levels)))
     lead = tail["loss"].shape[:-1]
     losses = tail["loss"].reshape(-1, tail["loss"].shape[-1])
     n = int(tail["paths"])
@@ -211,6 +237,16 @@ def put_figure(
     """Write a measure and its error companions at one place."""
     for suffix, number in zip(("", *ERROR_SUFFIXES), (value, error, low, high), strict=True):
         out[name + suffix][at] = number
+
+
+def put_figures(placed: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Float]:
+    """Arrays from figures given as (place, (value, standard error, low, high)), by measure; the rest is zero."""
+    out: dict[str, Float] = {}
+    for name, figures in placed.items():
+        out |= {name + suffix: np.zeros(shape) for suffix in ("", *ERROR_SUFFIXES)}
+        for at, (value, error, low, high) in figures:
+            put_figure(out, name, at, value, error, low, high)
+    return out
 
 
 def _beyond(level: float, n: int) -> int:

@@ -24,11 +24,20 @@ from riskops.models.registry import (
 )
 
 __all__ = [
+    "Bootstrap",
     "Calibration",
+    "FilteredHistorical",
+    "Garch",
     "GeometricBrownianMotion",
+    "KouJumpDiffusion",
+    "MertonJumpDiffusion",
     "Model",
+    "PeggedAsset",
+    "RegimeSwitching",
     "Shock",
     "State",
+    "StudentT",
+    "StudentTCopula",
     "calibrate",
     "cholesky",
     "describe_models",

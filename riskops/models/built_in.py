@@ -5,5 +5,14 @@ from __future__ import annotations
 __all__ = ["BUILT_IN"]
 
 BUILT_IN = {
+    "bootstrap": "Bootstrap",
+    "filtered_historical": "FilteredHistorical",
+    "garch": "Garch",
     "geometric_brownian": "GeometricBrownianMotion",
+    "kou": "KouJumpDiffusion",
+    "merton": "MertonJumpDiffusion",
+    "pegged": "PeggedAsset",
+    "regime_switching": "RegimeSwitching",
+    "student_t": "StudentT",
+    "student_t_copula": "StudentTCopula",
 }

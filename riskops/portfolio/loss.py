@@ -49,6 +49,7 @@ def portfolio_loss(paths: xr.Dataset, *, book: xr.Dataset, horizons: Sequence[fl
     -------
     Dataset
         ``loss`` ([scenario,] portfolio, horizon, path), money, float64, loss positive; the attributes of ``book``.
+        Where the paths carry likelihood ratios, ``loss_weight`` (horizon, path).
 
     Raises
     ------
@@ -85,7 +86,13 @@ def portfolio_loss(paths: xr.Dataset, *, book: xr.Dataset, horizons: Sequence[fl
     if scenarios is not None:
         coords["scenario"] = scenarios
     loss = variable("loss", dims, _lazy_loss(growth.data, exposure, steps), coords=coords)
-    return xr.Dataset({"loss": loss}, attrs=dict(book.attrs))
+    losses = xr.Dataset({"loss": loss}, attrs=dict(book.attrs))
+    if "likelihood_ratio" in paths:
+        ratio = paths["likelihood_ratio"].sel(time=wanted)
+        losses["loss_weight"] = variable("loss_weight", ("horizon", "path"), ratio.data, coords={"horizon": wanted})
+    if "independent" in paths.attrs:  # which paths depend on each other, for the errors of what is made of them
+        losses.attrs["independent"] = paths.attrs["independent"]
+    return losses
 
 
 def _check_horizons(horizons: Sequence[float] | None, times: Sequence[float]) -> list[float]:

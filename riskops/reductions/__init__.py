@@ -4,6 +4,7 @@ Results do not depend on how the paths were cut into chunks, nor on the order of
 """
 
 from riskops.reductions.comoments import CoMoments
+from riskops.reductions.groups import INDEPENDENT, Groups, groups_of
 from riskops.reductions.histogram import Histogram, histogram_quantile
 from riskops.reductions.moments import Moments
 from riskops.reductions.order import (
@@ -25,19 +26,24 @@ from riskops.reductions.reduction import (
 )
 from riskops.reductions.tail import Tail
 from riskops.reductions.tree import TileTree
+from riskops.reductions.weighted_tail import WeightedTail
 
 __all__ = [
+    "INDEPENDENT",
     "Z95",
     "CoMoments",
+    "Groups",
     "Histogram",
     "Moments",
     "Reduction",
     "Tail",
     "TileTree",
+    "WeightedTail",
     "chunk_states",
     "combine_states",
     "finalized",
     "fuse",
+    "groups_of",
     "histogram_quantile",
     "interval_ranks",
     "needed_paths",

@@ -1,6 +1,7 @@
 """A scenario: a frozen value that maps a model to a shocked model, and prices to instant price moves.
 
-What a scenario changes is a set of plain numbers; several of them together are a combination. The same draws serve all
+What a scenario changes is a set of plain numbers; several of them together are a combination. Events move prices on
+days ahead. The same draws serve all
 scenarios, so a scenario holds no randomness of its own.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -19,23 +19,12 @@ import xarray as xr
 from riskops.checks import check_number, check_positive, check_subset
 from riskops.errors import InputError
 from riskops.models import Model
+from riskops.scenarios.events import Event, check_move, check_moves, compound, parse_events
 from riskops.scenarios.window import Window, cumulated_returns, observed_assets, parse_window
 
 __all__ = ["BASE", "Scenario"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-
-def _check_move(name: str, value: object) -> float:
-    move = check_number(name, value)
-    if move <= -1.0:
-        raise InputError(f"{name}: {value!r} is not a simple return above -1")
-    return move
-
-
-def _compound(moves: npt.NDArray[np.float64], more: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``(1 + moves) (1 + more) - 1``, in the form that leaves a move alone exactly as it was given."""
-    return moves + more + moves * more
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,9 @@ class Scenario:
         Instant move of all assets: simple return, above -1.
     replay
         Start and end dates of a window of observed prices, whose moves are applied at once.
+    events
+        Price moves on days ahead, on all paths or on those that meet a condition: :class:`Event` or mappings with its
+        parameters. Those of one day happen in this order.
 
     Raises
     ------
@@ -85,6 +77,7 @@ class Scenario:
     price_shocks: Mapping[str, float] = field(default_factory=dict, hash=False)
     all_prices: float | None = None
     replay: Window | None = None
+    events: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -103,17 +96,12 @@ class Scenario:
         if not 0.0 <= self.correlation < 1.0:
             raise InputError(f"correlation: {self.correlation!r} is not a share in [0, 1)")
         set_field(self, "drift", check_number("drift", self.drift))
-        if not isinstance(self.price_shocks, Mapping):
-            raise InputError(f"price_shocks: {self.price_shocks!r} is not a mapping from asset to simple return")
-        for asset in self.price_shocks:
-            if not isinstance(asset, str):
-                raise InputError(f"price_shocks: {asset!r} is not the name of an asset")
-        moves = {a: _check_move(f"price_shocks.{a}", self.price_shocks[a]) for a in sorted(self.price_shocks)}
-        set_field(self, "price_shocks", MappingProxyType(moves))
+        set_field(self, "price_shocks", check_moves("price_shocks", self.price_shocks))
         if self.all_prices is not None:
-            set_field(self, "all_prices", _check_move("all_prices", self.all_prices))
+            set_field(self, "all_prices", check_move("all_prices", self.all_prices))
         if self.replay is not None:
             set_field(self, "replay", parse_window("replay", self.replay))
+        set_field(self, "events", parse_events("events", self.events))
         if self.name == "base" and not self.is_base:
             raise InputError("the name is kept for the scenario that changes nothing")
 
@@ -122,8 +110,8 @@ class Scenario:
 
     @property
     def is_base(self) -> bool:
-        """Whether neither the model nor any price is changed."""
-        return not self.shocks_model and not self.moves_prices
+        """Whether neither the model nor any price is changed, now or on a day ahead."""
+        return not self.shocks_model and not self.moves_prices and not self.events
 
     @property
     def shocks_model(self) -> bool:
@@ -189,8 +177,8 @@ class Scenario:
         except InputError as error:
             raise InputError(f"scenario {self.name}: {error}") from None
         if self.all_prices is not None:
-            moves = _compound(moves, self.all_prices)
-        moves = _compound(moves, np.array([self.price_shocks.get(asset, 0.0) for asset in assets]))
+            moves = compound(moves, self.all_prices)
+        moves = compound(moves, np.array([self.price_shocks.get(asset, 0.0) for asset in assets]))
         for asset, move in zip(assets, moves, strict=True):
             if move <= -1.0:
                 raise InputError(f"scenario {self.name}: the moves of {asset!r} together leave nothing of its price")
@@ -216,13 +204,15 @@ class Scenario:
         if self.all_prices:
             parts.append(f"all prices {100 * self.all_prices:+g} %")
         parts += [f"{asset} {100 * move:+g} %" for asset, move in self.price_shocks.items() if move]
+        parts += [event.summary() for event in self.events]
         return ", ".join(parts) or "nothing"
 
     def record(self) -> dict[str, Any]:
         """The scenario as a plain mapping that JSON holds exactly; :meth:`from_record` is the inverse."""
         window = None if self.replay is None else [day.isoformat() for day in self.replay]
         named = {f.name: getattr(self, f.name) for f in fields(self)}
-        return named | {"price_shocks": dict(self.price_shocks), "replay": window}
+        events = [event.record() for event in self.events]
+        return named | {"price_shocks": dict(self.price_shocks), "replay": window, "events": events}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:

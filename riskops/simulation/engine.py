@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 
 import dask.array as da
@@ -22,18 +21,15 @@ from dask.base import tokenize
 from riskops.errors import InputError
 from riskops.models import Model
 from riskops.models.base import Array
+from riskops.reductions import INDEPENDENT
 from riskops.rng import TILE, tile_counters
 from riskops.scalar import log_f64
 from riskops.schema import validate, variable
 from riskops.simulation.plan import Workload, chunk_sizes
-from riskops.simulation.shocks import ShockBuffers
 from riskops.simulation.spec import SimulationSpec
+from riskops.simulation.stretch import Stretch, stretch_tiles
 
 __all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
-
-#: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in
-#: them.
-STRETCH_NUMBERS = 131_072
 
 
 class ScenarioLike(Protocol):
@@ -79,72 +75,21 @@ class PathJob:
         )
 
     def block(self, counters: npt.NDArray[np.uint32], n: int) -> Array:
-        """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile."""
+        """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile.
+
+        Where the sampling weights the paths, their likelihood ratios stand behind the last asset.
+        """
         assets, dtype = len(self.spec.assets), np.dtype(self.spec.dtype)
-        out = np.empty((len(self.scenarios), len(self.steps), assets, n), dtype)
-        tiles = max(1, STRETCH_NUMBERS // (assets * TILE))
-        stretch: _Stretch | None = None
+        rows = assets + self.spec.sampling.weighted
+        out = np.empty((len(self.scenarios), len(self.steps), rows, n), dtype)
+        tiles = stretch_tiles(self.spec)
+        stretch: Stretch | None = None
         for first in range(0, n, tiles * TILE):
             stop = min(first + tiles * TILE, n)
             if stretch is None or stretch.paths != stop - first:
-                stretch = _Stretch(self, stop - first)
+                stretch = Stretch(self, stop - first)
             stretch.simulate(counters[first // 4 : (first // TILE + tiles) * (TILE // 4)], out[..., first:stop])
         return out
-
-
-class _Stretch:
-    """The arrays that a stretch of paths is worked through in; one stretch after the other uses them."""
-
-    def __init__(self, job: PathJob, paths: int) -> None:
-        spec, dtype = job.spec, np.dtype(job.spec.dtype)
-        self.paths, self._job = paths, job
-        self._tables = [_tables(model, spec.step_years, spec.dtype) for model in job.models]
-        self._offsets = job.output_shift.astype(dtype)
-        self._initial = [_initial(m, shift, dtype) for m, shift in zip(job.models, job.start_shift, strict=True)]
-        self._states = [{k: np.empty((len(v), paths), v.dtype) for k, v in values.items()} for values in self._initial]
-        # one set of buffers serves all models in turn: each is advanced before the next is mixed
-        self._buffers = ShockBuffers(job.models[0].shocks, n=paths, assets=len(spec.assets), dtype=dtype)
-
-    def simulate(self, counters: Array, out: Array) -> None:
-        """Fill ``out`` ``(scenario, time, asset, path)`` with the log growth of these counters' paths."""
-        job = self._job
-        for state, values in zip(self._states, self._initial, strict=True):
-            for name, array in state.items():
-                array[:] = values[name][:, None]
-        if any(model.draws_start for model in job.models):
-            self._buffers.draw(counters, seed=job.spec.seed, step=0)
-            for model, state, table in zip(job.models, self._states, self._tables, strict=True):
-                model.begin(state, self._buffers.mixed(table, state), table)
-        kept = 0
-        for step in range(job.steps[-1] + 1):
-            if step > 0:
-                self._buffers.draw(counters, seed=job.spec.seed, step=step)
-                for model, state, table in zip(job.models, self._states, self._tables, strict=True):
-                    model.advance(state, self._buffers.mixed(table, state), table)
-            if step == job.steps[kept]:
-                for row, m in enumerate(job.model_of):
-                    _keep(out[row, kept], self._states[m]["log_growth"], self._offsets[row])
-                kept += 1
-
-
-@lru_cache(maxsize=32)
-def _tables(model: Model, step_years: float, dtype: str) -> dict[str, Array]:
-    """The tables of a model in the simulation's dtype, made once a process; integer tables (thresholds) stay."""
-    return {
-        name: np.ascontiguousarray(table, dtype if np.issubdtype(table.dtype, np.floating) else table.dtype)
-        for name, table in model.tables(step_years).items()
-    }
-
-
-def _initial(model: Model, shift: npt.NDArray[np.float64], dtype: np.dtype) -> dict[str, Array]:
-    """The initial value of every state, ``(asset or 1,)``, in the dtype it is simulated in."""
-    initial = model.start()
-    return {
-        state.name: (initial[state.name] + (shift if state.name == "log_growth" else 0.0)).astype(
-            dtype if state.kind == "real" else np.int32
-        )
-        for state in model.states
-    }
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -152,14 +97,6 @@ def _log_moves(moves, out):  # type: ignore[no-untyped-def]
     """Log growth of simple returns, by our own logarithm: the last bits of NumPy's depend on the processor."""
     for i in range(len(moves)):
         out[i] = log_f64(1.0 + moves[i])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _keep(out, growth, offset):  # type: ignore[no-untyped-def]
-    for a in range(out.shape[0]):
-        shift = offset[a]
-        for i in range(out.shape[1]):
-            out[a, i] = growth[a, i] + shift
 
 
 def path_job(
@@ -313,8 +250,9 @@ def paths_of(
     stop = spec.paths if stop_path is None else stop_path
     work = Workload(times=len(job.steps), scenarios=len(job.scenarios), models=len(job.models))
     sizes = chunk_sizes(spec, work=work, first_path=first_path, stop_path=stop)
-    lead = (len(job.scenarios), len(job.steps), len(spec.assets))
-    growth = da.map_blocks(
+    assets = len(spec.assets)
+    lead = (len(job.scenarios), len(job.steps), assets + spec.sampling.weighted)
+    simulated = da.map_blocks(
         _block,
         job=job,
         first_path=first_path,
@@ -323,17 +261,20 @@ def paths_of(
         meta=np.empty((0, 0, 0, 0), spec.dtype),
         name=f"simulate-{tokenize(job, first_path, stop, sizes)}",
     )
+    times = ("time", [spec.time_of(step) for step in job.steps], {"units": "days"})
     dims: tuple[str, ...] = ("scenario", "time", "asset", "path")
-    coords: dict[str, Any] = {
-        "time": ("time", [spec.time_of(step) for step in job.steps], {"units": "days"}),
-        "asset": list(spec.assets),
-    }
+    coords: dict[str, Any] = {"time": times, "asset": list(spec.assets)}
+    growth = simulated[:, :, :assets] if spec.sampling.weighted else simulated
     if drop_scenario:
         growth, dims = growth[0], dims[1:]
     else:
         coords["scenario"] = list(job.scenarios)
+    ds = variable("log_growth", dims, growth, coords=coords).to_dataset()
+    if spec.sampling.weighted:  # the draws, and so the ratios, are the same for every scenario
+        ratios = simulated[0, :, assets].astype(np.float64)
+        ds["likelihood_ratio"] = variable("likelihood_ratio", ("time", "path"), ratios, coords={"time": times})
     attrs = {"seed": str(spec.seed), "step_days": spec.step_days, "spec_sha256": spec.fingerprint()}
-    return variable("log_growth", dims, growth, coords=coords).to_dataset().assign_attrs(attrs)
+    return ds.assign_attrs(attrs | {INDEPENDENT: spec.sampling.groups.text})
 
 
 def _block(job: PathJob, first_path: int, block_info: Mapping[Any, Any] | None = None) -> Array:

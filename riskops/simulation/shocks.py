@@ -1,4 +1,4 @@
-"""From raw draws to the shocks that a model declared: drawn by kind, gathered from tables, mixed.
+"""From raw draws to the shocks that a model declared: mixed, gathered from tables, counted.
 
 Every loop has a fixed order over assets and runs over contiguous paths; nothing here depends on where a block begins.
 """
@@ -12,11 +12,10 @@ import numpy as np
 
 from riskops.models import Shock
 from riskops.models.base import Array
-from riskops.rng import fill_normals, fill_uniforms, fill_words
 from riskops.scalar import fma
 from riskops.tables import row_of
 
-__all__ = ["ShockBuffers"]
+__all__ = ["MixedShocks"]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -88,35 +87,27 @@ def _count_outcomes(out, words, limits):  # type: ignore[no-untyped-def]
                     row[i] += np.int32(word[i] >= limit)
 
 
-class ShockBuffers:
-    """The arrays that the draws and mixed shocks of a stretch of paths are written to, made once and used every
-    step."""
+class MixedShocks:
+    """From the draws of a step to what the step of a model receives: draws mixed, rows gathered, outcomes counted.
 
-    def __init__(self, shocks: Sequence[Shock], *, n: int, assets: int, dtype: np.dtype) -> None:
-        self._shocks = shocks
-        self._draws: list[Array] = []
-        self._mixed: list[Array] = []
-        for shock in shocks:
-            factors = assets if shock.per == "asset" else 1
-            integers = shock.kind in ("outcome", "word", "rows")
-            drawn = np.empty((factors, n), np.uint32 if integers else dtype)
-            self._draws.append(drawn)
+    The arrays are made once and serve every step and, in turn, every model of a stretch of paths.
+    """
+
+    def __init__(self, shocks: Sequence[Shock], drawn: Sequence[Array], *, assets: int, dtype: np.dtype) -> None:
+        self._shocks, self._drawn = shocks, drawn
+        self._received: list[Array] = []
+        for shock, array in zip(shocks, drawn, strict=True):
             if shock.kind == "outcome":
-                self._mixed.append(np.empty((factors, n), np.int32))
+                self._received.append(np.empty(array.shape, np.int32))
+            elif shock.mixing is not None or shock.kind == "rows":
+                self._received.append(np.empty((assets, array.shape[1]), dtype))
             else:
-                changed = shock.mixing is not None or shock.kind == "rows"
-                self._mixed.append(np.empty((assets, n), dtype) if changed else drawn)
+                self._received.append(array)
 
-    def draw(self, counters: Array, *, seed: int, step: int) -> None:
-        """Draw every shock of one step; the position of a shock is its stream."""
-        for stream, (shock, out) in enumerate(zip(self._shocks, self._draws, strict=True)):
-            fill = _FILL[shock.kind]
-            fill(out, counters, seed=seed, step=step, stream=stream)
-
-    def mixed(self, tables: Mapping[str, Array], state: Mapping[str, Array]) -> dict[str, Array]:
-        """What the step of a model receives: draws mixed, rows gathered, the rest as drawn."""
+    def of(self, tables: Mapping[str, Array], state: Mapping[str, Array]) -> dict[str, Array]:
+        """The shocks by name, for a model with these tables in this state."""
         received = {}
-        for shock, drawn, out in zip(self._shocks, self._draws, self._mixed, strict=True):
+        for shock, drawn, out in zip(self._shocks, self._drawn, self._received, strict=True):
             if shock.kind == "outcome" and shock.table is not None:
                 _count_outcomes(out, drawn, tables[shock.table])
             elif shock.table is not None:
@@ -127,12 +118,3 @@ class ShockBuffers:
                 _mix(out, drawn, tables[shock.mixing])
             received[shock.name] = out
         return received
-
-
-_FILL = {
-    "normal": fill_normals,
-    "uniform": fill_uniforms,
-    "outcome": fill_words,
-    "word": fill_words,
-    "rows": fill_words,
-}

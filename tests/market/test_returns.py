@@ -31,6 +31,15 @@ def test_definitions_dates_and_attributes() -> None:
     assert over["asset"].values.tolist() == ["A0", "A1"]
 
 
+def test_log_returns_keep_the_later_price_beside_them() -> None:
+    prices = prices_of([1.0, 2.0, 3.0], [4.0, 2.0, 5.0])
+    returns = log_returns(prices)
+    np.testing.assert_array_equal(returns["price"].values, prices["price"].values[1:])
+    assert returns["price"].attrs["units"] == "money"
+    assert returns.isel(observation=[0])["price"].values.tolist() == [[2.0, 2.0]]
+    assert returns.attrs == prices.attrs
+
+
 @given(st.lists(st.floats(0.01, 1e6), min_size=3, max_size=30), st.integers(1, 2))
 def test_returns_over_days_compound(values: list[float], days: int) -> None:
     prices = prices_of(values)

@@ -12,7 +12,7 @@ from riskops.errors import InputError
 from riskops.models import Model
 from riskops.scenarios import BASE, Scenario
 from riskops.simulation import SimulationSpec, engine, path_job, paths_of, simulate
-from riskops.simulation.shocks import ShockBuffers
+from riskops.simulation.draws import Draws
 from tests.models.toy_models import RowBootstrap, TwoRegimes, Uniform, example_models
 from tests.simulation.examples import ASSETS, Pegged, brownian, prices_of, spec_of
 from tests.simulation.plain_paths import normal, uniform, word
@@ -152,13 +152,13 @@ def test_only_the_times_asked_for_and_the_same_numbers_at_them(monkeypatch: pyte
     every = simulate(spec)["log_growth"].compute()
     assert every["time"].values.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
     steps: list[int] = []
-    draw = ShockBuffers.draw
+    draw = Draws.draw
 
-    def counted(self: ShockBuffers, counters: Any, *, seed: int, step: int) -> None:
+    def counted(self: Draws, step: int) -> None:
         steps.append(step)
-        draw(self, counters, seed=seed, step=step)
+        draw(self, step)
 
-    monkeypatch.setattr(ShockBuffers, "draw", counted)
+    monkeypatch.setattr(Draws, "draw", counted)
     some = simulate(spec, times=[0, 1.5])["log_growth"].compute()
     assert some.sizes == {"time": 2, "asset": 3, "path": 4096}
     np.testing.assert_array_equal(some.values, every.sel(time=[0, 1.5]).values)
@@ -196,7 +196,8 @@ def test_names_units_and_chunks() -> None:
     assert "path" not in paths.coords
     assert growth.data.chunks == ((3,), (3,), (1024, 1024, 452))
     assert growth.data.dtype == np.float32
-    assert paths.attrs == {"seed": "11", "step_days": 1.0, "spec_sha256": spec_of(paths=2500, steps=2).fingerprint()}
+    spec_sha256 = spec_of(paths=2500, steps=2).fingerprint()
+    assert paths.attrs == {"seed": "11", "step_days": 1.0, "spec_sha256": spec_sha256, "independent": "path"}
 
 
 # Scenarios

@@ -8,16 +8,20 @@ import pytest
 from riskops.models import Shock
 from riskops.rng import fill_normals, fill_uniforms, fill_words, tile_counters
 from riskops.scalar import exact_fma
-from riskops.simulation.shocks import ShockBuffers
+from riskops.simulation.draws import Draws
+from riskops.simulation.sampling import Sampling
+from riskops.simulation.shocks import MixedShocks
 
 PATHS = 1500
 KEYS = {"seed": 2**40 + 3, "step": 7}
 
 
 def received(shocks: tuple[Shock, ...], tables, state, *, assets: int, dtype: str = "float64") -> dict[str, np.ndarray]:
-    buffers = ShockBuffers(shocks, n=PATHS, assets=assets, dtype=np.dtype(dtype))
-    buffers.draw(tile_counters(2048, PATHS), **KEYS)
-    return buffers.mixed(tables, state)
+    kind = np.dtype(dtype)
+    draws = Draws(shocks, Sampling(), seed=KEYS["seed"], n=PATHS, assets=assets, dtype=kind, tables=tables)
+    draws.start(tile_counters(2048, PATHS))
+    draws.draw(KEYS["step"])
+    return MixedShocks(shocks, draws.arrays, assets=assets, dtype=kind).of(tables, state)
 
 
 def drawn(fill, *, rows: int, stream: int, dtype: type = np.float64) -> np.ndarray:

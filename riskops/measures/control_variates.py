@@ -1,0 +1,131 @@
+"""VaR and ES with the portfolio's own loss as control variate: its mean is known, what the sample errs by is taken out.
+
+With ``d = mean(L) - E[L]`` the tail probability of the sample at ``x`` is corrected to ``P(L > x) - b_x d``, so VaR is
+the loss at which the sample's tail reaches ``1 - level + b d``; ``E[(L - VaR)^+]`` is corrected alike. The coefficients
+``b = Cov(f, L) / Var(L)`` come from a pilot of other paths than the run's own, so the corrected means stay free of bias
+(Glasserman 2003, Monte Carlo Methods, 4.1; Hesterberg and Nelson 1998). The errors are those of the residuals ``f - b
+L`` in the run's sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from riskops.checks import exact_level
+from riskops.errors import InputError
+from riskops.reductions import Z95, order_index, quantile_and_shortfall
+
+__all__ = ["controlled_figures", "expected_loss"]
+
+Floats = npt.NDArray[np.float64]
+Placed = list[tuple[tuple[int, ...], tuple[float, float, float, float]]]
+
+
+class _Covariances(NamedTuple):
+    """Of the tail's indicator and excess with the loss, and their own variances."""
+
+    indicator: float
+    excess: float
+    indicator_variance: float
+    excess_variance: float
+
+
+def expected_loss(exposure: Floats, mean_simple_return: Floats, shift: Floats) -> Floats:
+    """The known mean of a loss ``(portfolio,)``: ``-sum_a exposure_a (E[S_a] / S_a(0) - 1)``.
+
+    Parameters
+    ----------
+    exposure
+        ``(portfolio, asset)``.
+    mean_simple_return
+        ``(asset,)`` over the horizon.
+    shift
+        Logarithm ``(asset,)`` of the instant price move that precedes it.
+    """
+    growth = np.expm1(np.log1p(mean_simple_return) + shift)
+    return np.array([-math.fsum((row * growth).tolist()) for row in exposure])
+
+
+def _covariances(worst: Floats, beyond: int, quantile: float, *, mean: float, n: int) -> _Covariances:
+    losses = worst[:beyond]
+    over = losses - quantile
+    share, average = beyond / n, math.fsum(over.tolist()) / n
+    return _Covariances(
+        indicator=math.fsum(losses.tolist()) / n - share * mean,
+        excess=math.fsum((over * losses).tolist()) / n - average * mean,
+        indicator_variance=share * (1.0 - share),
+        excess_variance=math.fsum((over * over).tolist()) / n - average * average,
+    )
+
+
+def controlled_figures(
+    summary: Mapping[str, Any], pilot: Mapping[str, Any], expected: Floats, *, levels: Sequence[float]
+) -> dict[str, Placed]:
+    """VaR, ES and the effective sample size as (place, (value, standard error, low, high)); places are (row..., level).
+
+    Parameters
+    ----------
+    summary, pilot
+        Fused results ``tail`` and ``moments`` of the run and of the pilot.
+    expected
+        The known mean of every row ``(...)``.
+    levels
+        Confidence levels.
+
+    Raises
+    ------
+    InputError
+        The correction or the interval reaches beyond the tail that was kept.
+    """
+    tail, moments = summary["tail"], summary["moments"]
+    n = int(tail["paths"])
+    out: dict[str, Placed] = {"value_at_risk": [], "expected_shortfall": [], "effective_sample_size": []}
+    for row in np.ndindex(*tail["loss"].shape[:-1]):
+        worst, mean = tail["loss"][row], float(moments["mean"][row])
+        variance = float(moments["standard_deviation"][row]) ** 2
+        surprise = mean - float(expected[row])
+        for column, level in enumerate(levels):
+            mass = float(1 - exact_level(level))
+            slopes = _slopes(pilot, row, level)
+            beyond = _place(n * (mass + slopes[0] * surprise), worst, level)
+            quantile = float(worst[beyond])
+            found = _covariances(worst, beyond, quantile, mean=mean, n=n)
+            error = _residual_error(found.indicator_variance, found.indicator, variance, slopes[0], n)
+            centre = mass + slopes[0] * surprise
+            low = float(worst[_place(n * (centre + Z95 * error), worst, level)])
+            high = float(worst[_place(n * (centre - Z95 * error), worst, level)])
+            excess = math.fsum((worst[:beyond] - quantile).tolist()) / n - slopes[1] * surprise
+            shortfall = quantile + excess / mass
+            wide = _residual_error(found.excess_variance, found.excess, variance, slopes[1], n) / mass
+            at = (*row, column)
+            out["value_at_risk"].append((at, (quantile, (high - low) / (2.0 * Z95), low, high)))
+            out["expected_shortfall"].append((at, (shortfall, wide, shortfall - Z95 * wide, shortfall + Z95 * wide)))
+            plain = found.excess_variance / (mass * mass)
+            out["effective_sample_size"].append((at, (plain / (wide * wide) if wide > 0 else math.nan, 0.0, 0.0, 0.0)))
+    return out
+
+
+def _slopes(pilot: Mapping[str, Any], row: tuple[int, ...], level: float) -> tuple[float, float]:
+    """The coefficients of the indicator and of the excess, from the pilot."""
+    worst, n = pilot["tail"]["loss"][row], int(pilot["tail"]["paths"])
+    quantile, _ = quantile_and_shortfall(worst, level, n)
+    variance = float(pilot["moments"]["standard_deviation"][row]) ** 2
+    mean = float(pilot["moments"]["mean"][row])
+    found = _covariances(worst, n - order_index(level, n), quantile, mean=mean, n=n)
+    return (found.indicator / variance, found.excess / variance) if variance > 0.0 else (0.0, 0.0)
+
+
+def _place(count: float, worst: Floats, level: float) -> int:
+    place = max(math.floor(count), 0)
+    if place >= len(worst):
+        raise InputError(f"level: the interval at {level!r} reaches beyond the tail that was kept; take more paths")
+    return place
+
+
+def _residual_error(variance: float, covariance: float, control: float, slope: float, n: int) -> float:
+    return math.sqrt(max(variance - 2.0 * slope * covariance + slope * slope * control, 0.0) / n)

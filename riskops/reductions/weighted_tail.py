@@ -1,0 +1,107 @@
+"""The exact tail of weighted losses: the worst losses of every row until their weights add up to what is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from riskops.checks import check_positive
+from riskops.errors import InputError
+from riskops.reductions.reduction import Array, Reduction, first_tile_of, rows_of
+
+__all__ = ["WeightedTail"]
+
+
+class _Row(NamedTuple):
+    """The worst losses of a row, descending, equal ones in path order, with their paths and weights."""
+
+    losses: npt.NDArray[np.float64]
+    paths: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+
+
+def _cut(row: _Row, mass: float) -> _Row:
+    """The losses up to the first behind which the weights exceed ``mass``, and that one."""
+    beyond = np.cumsum(row.weights) > mass
+    last = int(np.argmax(beyond)) + 1 if beyond[-1] else len(beyond)
+    return _Row(row.losses[:last], row.paths[:last], row.weights[:last])
+
+
+def _sorted(row: _Row) -> _Row:
+    order = np.lexsort((row.paths, -row.losses))
+    return _Row(row.losses[order], row.paths[order], row.weights[order])
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    rows: tuple[_Row, ...]
+    lead: tuple[int, ...]
+    seen: int
+
+
+@dataclass(frozen=True)
+class WeightedTail(Reduction):
+    """The largest losses of every row whose weights add up to more than ``mass``, with their paths and weights.
+
+    Parameters
+    ----------
+    variable
+        The variable to read, ``(..., horizon, path)``.
+    weight
+        The variable that weights the paths, ``(horizon, path)``, not negative.
+    mass
+        The sum of weights that is needed: paths times the tail probability, with room for an interval.
+
+    Notes
+    -----
+    ``finalize`` gives ``loss``, ``path`` and ``weight`` ``(..., kept)``, the worst loss first and of equal losses the
+    earlier path; shorter rows end in losses of minus infinity with weight zero and path -1. ``paths`` is the number of
+    paths seen. What is kept beyond ``mass`` may depend on how the paths were cut, what lies within it does not. A NaN
+    is an error that names its row and path.
+    """
+
+    variable: str = "loss"
+    weight: str = "loss_weight"
+    mass: float = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_positive("mass", self.mass)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.variable, self.weight)
+
+    def chunk(self, block: Mapping[str, Array], *, first_path: int) -> _State:
+        first_tile_of(first_path)
+        lead = block[self.variable].shape[:-1]
+        data, weights = rows_of(block[self.variable]).astype(np.float64, copy=False), rows_of(block[self.weight])
+        paths = np.arange(first_path, first_path + data.shape[-1])
+        bad = np.argwhere(np.isnan(data))
+        if len(bad):
+            where = tuple(int(i) for i in np.unravel_index(bad[0, 0], lead))
+            raise InputError(f"{self.variable}: path {first_path + bad[0, 1]} of row {where} is NaN, not a number")
+        horizons = len(weights)
+        rows = [_cut(_sorted(_Row(row, paths, weights[k % horizons])), self.mass) for k, row in enumerate(data)]
+        return _State(tuple(rows), lead, data.shape[-1])
+
+    def combine(self, states: Sequence[_State]) -> _State:
+        joined = []
+        for parts in zip(*(state.rows for state in states), strict=True):
+            row = _Row(*(np.concatenate([part[k] for part in parts]) for k in range(3)))
+            joined.append(_cut(_sorted(row), self.mass))
+        return _State(tuple(joined), states[0].lead, sum(state.seen for state in states))
+
+    def finalize(self, state: _State) -> dict[str, Any]:
+        kept = max(len(row.losses) for row in state.rows)
+        losses = np.full((len(state.rows), kept), -np.inf)
+        paths, weights = np.full(losses.shape, -1, dtype=np.int64), np.zeros(losses.shape)
+        for k, row in enumerate(state.rows):
+            losses[k, : len(row.losses)], paths[k, : len(row.paths)] = row.losses, row.paths
+            weights[k, : len(row.weights)] = row.weights
+        shape = (*state.lead, kept)
+        named = {"loss": losses, "path": paths, "weight": weights}
+        return {name: array.reshape(shape) for name, array in named.items()} | {"paths": state.seen}

@@ -1,0 +1,144 @@
+"""A stretch of paths worked through step by step, in arrays that stay in the processor's cache.
+
+For every step the shocks are drawn once and serve every scenario (common random numbers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from riskops.models import Model, Shock
+from riskops.models.base import Array
+from riskops.rng import TILE
+from riskops.simulation.draws import Antithetic, Draws, Importance, MomentMatched, Stratified
+from riskops.simulation.shocks import MixedShocks
+from riskops.simulation.sobol_draws import SobolDraws
+from riskops.simulation.spec import SimulationSpec
+
+__all__ = ["Stretch", "StretchJob", "stretch_tiles"]
+
+#: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in
+#: them.
+STRETCH_NUMBERS = 131_072
+
+
+def stretch_tiles(spec: SimulationSpec) -> int:
+    """How many tiles a stretch has; Sobol draws hold all steps of one at once, and get a larger cache's worth."""
+    steps = spec.sampling.steps if spec.sampling.method == "sobol" else 0
+    numbers = max(len(spec.assets), len(spec.assets) * steps * TILE // STRETCH_NUMBERS)
+    return max(1, STRETCH_NUMBERS // (numbers * TILE))
+
+
+class StretchJob(Protocol):
+    """What a stretch needs of a job; see :class:`riskops.simulation.PathJob`."""
+
+    @property
+    def spec(self) -> SimulationSpec: ...
+
+    @property
+    def steps(self) -> tuple[int, ...]: ...
+
+    @property
+    def models(self) -> tuple[Model, ...]: ...
+
+    @property
+    def model_of(self) -> tuple[int, ...]: ...
+
+    @property
+    def start_shift(self) -> npt.NDArray[np.float64]: ...
+
+    @property
+    def output_shift(self) -> npt.NDArray[np.float64]: ...
+
+
+class Stretch:
+    """The arrays that a stretch of paths is worked through in; one stretch after the other uses them."""
+
+    def __init__(self, job: StretchJob, paths: int) -> None:
+        spec, dtype = job.spec, np.dtype(job.spec.dtype)
+        self.paths, self._job = paths, job
+        self._tables = [_tables(model, spec.step_years, spec.dtype) for model in job.models]
+        self._offsets = job.output_shift.astype(dtype)
+        self._initial = [_initial(m, shift, dtype) for m, shift in zip(job.models, job.start_shift, strict=True)]
+        self._states = [{k: np.empty((len(v), paths), v.dtype) for k, v in values.items()} for values in self._initial]
+        shocks, assets = job.models[0].shocks, len(spec.assets)
+        self._draws = draws_of(spec, shocks, n=paths, tables=_tables(spec.model, spec.step_years, spec.dtype))
+        # one set of arrays serves all models in turn: each is advanced before the next is mixed
+        self._shocks = MixedShocks(shocks, self._draws.arrays, assets=assets, dtype=dtype)
+
+    def simulate(self, counters: Array, out: Array) -> None:
+        """Fill ``out`` ``(scenario, time, asset, path)`` with the log growth of these counters' paths."""
+        job, assets = self._job, len(self._job.spec.assets)
+        for state, values in zip(self._states, self._initial, strict=True):
+            for name, array in state.items():
+                array[:] = values[name][:, None]
+        self._draws.start(counters)
+        if any(model.draws_start for model in job.models):
+            self._draws.draw(0)
+            for model, state, table in zip(job.models, self._states, self._tables, strict=True):
+                model.begin(state, self._shocks.of(table, state), table)
+        kept = 0
+        for step in range(job.steps[-1] + 1):
+            if step > 0:
+                self._draws.draw(step)
+                for model, state, table in zip(job.models, self._states, self._tables, strict=True):
+                    model.advance(state, self._shocks.of(table, state), table)
+            if step == job.steps[kept]:
+                for row, m in enumerate(job.model_of):
+                    _keep(out[row, kept, :assets], self._states[m]["log_growth"], self._offsets[row])
+                if self._draws.weights is not None:
+                    out[:, kept, assets] = self._draws.weights
+                kept += 1
+
+
+def draws_of(spec: SimulationSpec, shocks: Sequence[Shock], *, n: int, tables: Mapping[str, Array]) -> Draws:
+    """The draws of ``n`` paths in the arrangement of the spec."""
+    kind: type[Draws] = _DRAWS[spec.sampling.method]
+    return kind(
+        shocks, spec.sampling, seed=spec.seed, n=n, assets=len(spec.assets), dtype=np.dtype(spec.dtype), tables=tables
+    )
+
+
+_DRAWS: dict[str, type[Draws]] = {
+    "plain": Draws,
+    "antithetic": Antithetic,
+    "control_variate": Draws,
+    "importance": Importance,
+    "moment_matching": MomentMatched,
+    "sobol": SobolDraws,
+    "stratified": Stratified,
+}
+
+
+@lru_cache(maxsize=32)
+def _tables(model: Model, step_years: float, dtype: str) -> dict[str, Array]:
+    """The tables of a model in the simulation's dtype, made once a process; integer tables (thresholds) stay."""
+    return {
+        name: np.ascontiguousarray(table, dtype if np.issubdtype(table.dtype, np.floating) else table.dtype)
+        for name, table in model.tables(step_years).items()
+    }
+
+
+def _initial(model: Model, shift: npt.NDArray[np.float64], dtype: np.dtype) -> dict[str, Array]:
+    """The initial value of every state, ``(asset or 1,)``, in the dtype it is simulated in."""
+    initial = model.start()
+    return {
+        state.name: (initial[state.name] + (shift if state.name == "log_growth" else 0.0)).astype(
+            dtype if state.kind == "real" else np.int32
+        )
+        for state in model.states
+    }
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _keep(out, growth, offset):  # type: ignore[no-untyped-def]
+    for a in range(out.shape[0]):
+        shift = offset[a]
+        for i in range(out.shape[1]):
+            out[a, i] = growth[a, i] + shift
