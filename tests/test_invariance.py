@@ -91,7 +91,7 @@ def job_of(dtype: str, chunk_paths: int) -> RiskJob:
 def text_of(job: RiskJob, cluster: Cluster) -> str:
     """``results.json`` of the job."""
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=None)
-    return results_text(job, figures(results))
+    return results_text(results)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def config_keys() -> tuple[ConfigKey, ...]:
         if section is None:
             keys.append(_row(name, field))
             continue
-        keys += [_row(f"{name}.{inner}", about) for inner, about in section.model_fields.items()]
+        keys += _rows(name, section)
         if name == "model":
             keys += [
                 ConfigKey(f"model.{option.name}", option.expects, option.default, f"({kind}) {option.description}")
@@ -144,9 +144,16 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
             continue
         yield from _comment(field.description or "", "")
         yield f"{name}:"
-        for key, row in keys.items():
-            if key.startswith(f"{name}.") and (name != "model" or key == "model.kind"):
-                yield from _entry(key.split(".")[1], row.description, values.get(key, row.default), "  ")
+        for inner, about in section.model_fields.items():
+            nested = _section(about)
+            if nested is None:
+                row = keys[f"{name}.{inner}"]
+                yield from _entry(inner, row.description, values.get(row.key, row.default), "  ")
+                continue
+            yield from _comment(about.description or "", "  ")
+            yield f"  {inner}:"
+            for row in _rows(f"{name}.{inner}", nested):
+                yield from _entry(row.key.split(".")[-1], row.description, values.get(row.key, row.default), "    ")
         for key, option in options.items() if name == "model" else ():
             yield from _entry(option.name, option.description, values.get(key, option.default), "  ")
 
@@ -167,6 +174,15 @@ def _entry(name: str, description: str, value: Any, indent: str) -> Iterator[str
 
 def _comment(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def _rows(prefix: str, section: type[BaseModel]) -> list[ConfigKey]:
+    """The keys of a section, and of the sections inside it."""
+    keys: list[ConfigKey] = []
+    for name, field in section.model_fields.items():
+        inner = _section(field)
+        keys += [_row(f"{prefix}.{name}", field)] if inner is None else _rows(f"{prefix}.{name}", inner)
+    return keys
 
 
 def _row(key: str, field: FieldInfo) -> ConfigKey:

@@ -77,7 +77,7 @@ def _all_keys(model: type[BaseModel]) -> list[str]:
     keys = []
     for name in model.model_fields:
         section = _section(model, [name])
-        keys += [name] if section is model else [f"{name}.{key}" for key in section.model_fields]
+        keys += [name] if section is model else [f"{name}.{key}" for key in _all_keys(section)]
     return keys
 
 

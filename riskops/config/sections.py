@@ -26,6 +26,7 @@ from riskops.config.fields import Date, Names, Numbers, Section, check_gaps, inl
 from riskops.config.files import library_path, portfolio_path, prices_path
 from riskops.config.options import model_options
 from riskops.config.places import ClusterSection, ReportSection, StoreSection
+from riskops.config.simulation import SimulationSection
 from riskops.errors import ConfigError
 from riskops.scenarios import Scenario, load_library
 
@@ -99,34 +100,6 @@ class ModelSection(Section):
     def options(self) -> dict[str, Any]:
         """The options of the model's ``fit``, those left out with their defaults."""
         return dict(self.__pydantic_extra__ or {})
-
-
-class SimulationSection(Section):
-    """What is simulated."""
-
-    paths: int = key(
-        65_536,
-        "an integer >= 1 and < 2**34",
-        "Number of paths; the error of every figure falls with its square root.",
-        ge=1,
-        lt=2**34,
-    )
-    steps: int = key(1, "an integer >= 1 and < 2**31", "Number of steps.", ge=1, lt=2**31)
-    step_days: float = key(1.0, "a number above zero", "Length of a step in trading days.", gt=0)
-    seed: int = key(
-        0, "an integer >= 0 and < 2**64", "Seed of the generator: the same seed gives the same paths.", ge=0, lt=2**64
-    )
-    dtype: Literal["float32", "float64"] = key(
-        "float32", "float32 or float64", "Precision of the paths; losses and all figures are float64 in either case."
-    )
-    chunk_paths: int | None = key(
-        None,
-        "a multiple of 1024 or null",
-        "Paths in a chunk; null: chosen from memory and task time. No figure depends on it.",
-        ge=1024,
-        multiple_of=1024,
-    )
-    days_per_year: float = key(252.0, "a number above zero", "Trading days in a year.", gt=0)
 
 
 class RiskSection(Section):
@@ -275,6 +248,14 @@ class Config(Section):
                 )
         if problems:
             raise ConfigError("\n".join(f"risk.horizons: {problem}" for problem in problems))
+        target = self.simulation.target
+        if target.relative_error is not None and target.level not in self.risk.levels:
+            raise ConfigError(f"simulation.target.level: {target.level!r} is not among risk.levels")
+        if target.relative_error is not None and not self.store.losses:
+            raise ConfigError("store.losses: must be true with simulation.target, which reads back what it has")
+        arranged = self.simulation.sampling.horizon
+        if arranged is not None and arranged not in self.risk.horizons:
+            raise ConfigError(f"simulation.sampling.horizon: {arranged!r} is not among risk.horizons")
         return self
 
     def resolved(self) -> dict[str, Any]:

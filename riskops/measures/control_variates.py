@@ -13,17 +13,129 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
+from dask.base import tokenize
 
 from riskops.checks import exact_level
 from riskops.errors import InputError
-from riskops.reductions import Z95, order_index, quantile_and_shortfall
+from riskops.measures.lazy import lazy_variables
+from riskops.measures.tail_risk import put_figures
+from riskops.models import Model
+from riskops.portfolio import portfolio_loss
+from riskops.reductions import (
+    Z95,
+    Moments,
+    Tail,
+    fuse,
+    needed_tail,
+    order_index,
+    quantile_and_shortfall,
+    reduce_paths,
+)
+from riskops.rng import MAX_PATHS
+from riskops.schema import ERROR_SUFFIXES
+from riskops.simulation import PathJob, paths_of
+from riskops.simulation.sampling import PILOT_PATHS
 
-__all__ = ["controlled_figures", "expected_loss"]
+__all__ = ["check_controlled", "controlled_figures", "controlled_tail_risk", "expected_loss"]
 
 Floats = npt.NDArray[np.float64]
 Placed = list[tuple[tuple[int, ...], tuple[float, float, float, float]]]
+
+
+def check_controlled(model: Model) -> None:
+    """Refuse a model whose mean loss is not known."""
+    if model.price_enters_dynamics:
+        raise InputError(f"sampling.method: control_variate needs known means, and model {model.kind} has none")
+    try:
+        model.mean_simple_return(1.0)
+    except InputError as problem:
+        raise InputError(f"sampling.method: control_variate needs known means: {problem}") from problem
+
+
+def controlled_tail_risk(
+    summary: Any, losses: xr.Dataset, *, job: PathJob, book: xr.Dataset, level: Sequence[float]
+) -> xr.Dataset:
+    """VaR and ES corrected by the portfolios' known mean losses, and the effective sample size; lazy.
+
+    Parameters
+    ----------
+    summary
+        The run's fused reduction, with the parts ``tail`` and ``moments``.
+    losses
+        ``loss`` ``(scenario, portfolio, horizon, path)`` of the job's paths.
+    job
+        What the paths were made from; its pilot paths give the coefficients.
+    book
+        ``exposure`` ``(portfolio, asset)``.
+    level
+        Confidence levels.
+
+    Returns
+    -------
+    Dataset
+        ``value_at_risk`` and ``expected_shortfall`` with ``_standard_error``, ``_low``, ``_high``, and
+        ``effective_sample_size``, all ``(..., level)``.
+
+    Raises
+    ------
+    InputError
+        A model whose mean simple return is not known.
+    """
+    loss = losses["loss"]
+    paths = paths_of(job, first_path=MAX_PATHS - PILOT_PATHS, stop_path=MAX_PATHS)
+    horizons = [float(h) for h in loss["horizon"].values]
+    pilot = reduce_paths(
+        portfolio_loss(paths, book=book, horizons=horizons),
+        fuse(tail=Tail(keep=needed_tail(level, PILOT_PATHS)), moments=Moments()),
+        name="reduce-pilot",
+    )
+    exposure = book["exposure"].sel(asset=list(job.spec.assets), portfolio=loss["portfolio"].values).values
+    expected = np.empty(loss.shape[:-1])
+    for s, m in enumerate(job.model_of):
+        check_controlled(job.models[m])
+        if job.events[m]:
+            raise InputError(
+                f"sampling.method: control_variate needs known means, and the events of scenario {job.scenarios[s]} "
+                "change them"
+            )
+        for h, horizon in enumerate(horizons):
+            returns = job.models[m].mean_simple_return(horizon / job.spec.days_per_year)
+            expected[s, :, h] = expected_loss(exposure, returns, job.output_shift[s])
+    both = da.map_blocks(
+        _both,
+        summary,
+        pilot,
+        dtype=object,
+        meta=np.empty((), object),
+        name=f"pilot-{tokenize(summary.name, pilot.name)}",
+    )
+    lead = tuple(str(d) for d in loss.dims[:-1])
+    names = [m + suffix for m in ("value_at_risk", "expected_shortfall") for suffix in ("", *ERROR_SUFFIXES)]
+    return lazy_variables(
+        both,
+        _corrected,
+        outputs=dict.fromkeys([*names, "effective_sample_size"], (*lead, "level")),
+        coords={**{d: loss[d] for d in lead if d in loss.coords}, "level": list(level)},
+        sizes={**{d: loss.sizes[d] for d in lead}, "level": len(level)},
+        stage="control-variate",
+        expected=expected,
+        levels=tuple(level),
+    )
+
+
+def _both(summary: npt.NDArray[Any], pilot: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    boxed = np.empty((), object)
+    boxed[()] = {"summary": summary.item(), "pilot": pilot.item()}
+    return boxed
+
+
+def _corrected(result: Mapping[str, Any], *, expected: Floats, levels: Sequence[float]) -> dict[str, Floats]:
+    placed = controlled_figures(result["summary"], result["pilot"], expected, levels=levels)
+    return put_figures(placed, (*expected.shape, len(levels)))
 
 
 class _Covariances(NamedTuple):

@@ -11,17 +11,20 @@ import xarray as xr
 
 from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
-from riskops.reductions import Z95, CoMoments, reduce_paths
+from riskops.reductions import INDEPENDENT, CoMoments, groups_of, reduce_paths
 from riskops.schema import ERROR_SUFFIXES, validate
 
-__all__ = ["base_growth", "dependence_from", "return_dependence"]
+__all__ = ["base_growth", "comoments_reduction", "dependence_from", "return_dependence"]
 
+WEIGHT = "likelihood_ratio"
 NAMES = ("covariance", "correlation")
 
 
 def base_growth(paths: xr.Dataset, *, horizons: Sequence[float] | None = None) -> xr.Dataset:
-    """The paths of the base scenario (the first one) at some horizons, as ``(time, asset, path)``."""
-    growth = validate(paths, "log_growth")["log_growth"]
+    """The paths of the base scenario (the first one) at some horizons, as ``(time, asset, path)``, with their
+    likelihood ratios where they have any, and the attribute that says which of them are independent."""
+    names = ["log_growth", *([WEIGHT] if WEIGHT in paths else [])]
+    growth = validate(paths, *names)[names]
     if "scenario" in growth.dims:
         growth = growth.isel(scenario=0, drop=True)
     if horizons is not None:
@@ -29,7 +32,13 @@ def base_growth(paths: xr.Dataset, *, horizons: Sequence[float] | None = None) -
         if missing:
             raise InputError(f"horizons: {missing[0]!r} days are not among the times kept")
         growth = growth.sel(time=list(horizons))
-    return growth.to_dataset()
+    kept = {name: value for name, value in paths.attrs.items() if name == INDEPENDENT}
+    return growth.drop_attrs(deep=False).assign_attrs(kept)
+
+
+def comoments_reduction(growth: xr.Dataset) -> CoMoments:
+    """The reduction that suits these paths: weighted where they are, by the groups that their attributes name."""
+    return CoMoments(weight=WEIGHT if WEIGHT in growth else None, groups=groups_of(growth.attrs))
 
 
 def return_dependence(paths: xr.Dataset, *, horizons: Sequence[float] | None = None) -> xr.Dataset:
@@ -38,7 +47,8 @@ def return_dependence(paths: xr.Dataset, *, horizons: Sequence[float] | None = N
     Parameters
     ----------
     paths
-        ``log_growth`` ``([scenario,] time, asset, path)``.
+        ``log_growth`` ``([scenario,] time, asset, path)``, and ``likelihood_ratio`` ``(time, path)`` where paths were
+        drawn under another law.
     horizons
         Horizons in days among the times kept; None takes all of them.
 
@@ -56,7 +66,9 @@ def return_dependence(paths: xr.Dataset, *, horizons: Sequence[float] | None = N
     Notes
     -----
     Errors are batch-means errors over tiles of 1024 paths, free of an assumption on the distribution; with fewer
-    than two whole tiles they are NaN. At time 0 returns have no variance and correlations are NaN.
+    than two whole tiles they are NaN. At time 0 returns have no variance and correlations are NaN. Where paths are
+    weighted or depend on each other (attribute ``independent``), batches are tiles or replicates, and intervals reach
+    as far as Student's t for their number.
 
     Examples
     --------
@@ -69,7 +81,7 @@ def return_dependence(paths: xr.Dataset, *, horizons: Sequence[float] | None = N
     True
     """
     growth = base_growth(paths, horizons=horizons)
-    return dependence_from(reduce_paths(growth, CoMoments()), growth)
+    return dependence_from(reduce_paths(growth, comoments_reduction(growth)), growth)
 
 
 def dependence_from(result: Any, growth: xr.Dataset) -> xr.Dataset:
@@ -93,7 +105,7 @@ def dependence_figures(result: Mapping[str, Any]) -> dict[str, npt.NDArray[np.fl
     out = {}
     for name in NAMES:
         value, error = result[name], result[f"{name}_standard_error"]
-        low, high = value - Z95 * error, value + Z95 * error
+        low, high = value - result["reach"] * error, value + result["reach"] * error
         if name == "correlation":
             low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
         for suffix, array in zip(("", *ERROR_SUFFIXES), (value, error, low, high), strict=True):

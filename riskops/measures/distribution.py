@@ -12,10 +12,19 @@ import xarray as xr
 from dask.base import tokenize
 
 from riskops.measures.lazy import lazy_variables
-from riskops.reductions import Z95, Histogram, Moments, reduce_paths
+from riskops.reductions import Histogram, Moments, groups_of, reduce_paths
 from riskops.schema import ERROR_SUFFIXES, validate, variable
 
-__all__ = ["histogram_dataset", "loss_histogram", "loss_moments", "moments_from"]
+__all__ = [
+    "histogram_dataset",
+    "histogram_reduction",
+    "loss_histogram",
+    "loss_moments",
+    "moments_from",
+    "moments_reduction",
+]
+
+WEIGHT = "loss_weight"
 
 NAMES = {
     "mean_loss": "mean",
@@ -31,7 +40,8 @@ def loss_moments(losses: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     losses
-        ``loss`` ``([scenario, portfolio, horizon,] path)``.
+        ``loss`` ``([scenario, portfolio, horizon,] path)``, and ``loss_weight`` ``(horizon, path)`` where paths were
+        drawn under another law.
 
     Returns
     -------
@@ -47,7 +57,9 @@ def loss_moments(losses: xr.Dataset) -> xr.Dataset:
     Notes
     -----
     Errors of the mean are sd / sqrt(n); the others are batch-means errors over tiles of 1024 paths and NaN with
-    fewer than two whole tiles. A row without variance has no skewness: NaN. A NaN loss gives NaN moments.
+    fewer than two whole tiles. A row without variance has no skewness: NaN. A NaN loss gives NaN moments. Where paths
+    are weighted or depend on each other (attribute ``independent``), every error is one of batch means, over tiles or
+    replicates, and intervals reach as far as Student's t for their number.
 
     Examples
     --------
@@ -57,7 +69,17 @@ def loss_moments(losses: xr.Dataset) -> xr.Dataset:
     2048.5
     """
     validate(losses, "loss")
-    return moments_from(reduce_paths(losses, Moments()), losses)
+    return moments_from(reduce_paths(losses, moments_reduction(losses)), losses)
+
+
+def moments_reduction(losses: xr.Dataset) -> Moments:
+    """The reduction that suits these losses: weighted where they are, by the groups that their attributes name."""
+    return Moments(weight=WEIGHT if WEIGHT in losses else None, groups=groups_of(losses.attrs))
+
+
+def histogram_reduction(losses: xr.Dataset) -> Histogram:
+    """The reduction that counts these losses, by their weights where they have any."""
+    return Histogram(weight=WEIGHT if WEIGHT in losses else None)
 
 
 def moments_from(result: Any, losses: xr.Dataset, *, key: str | None = None) -> xr.Dataset:
@@ -81,9 +103,8 @@ def moment_figures(result: Mapping[str, Any], *, key: str | None) -> dict[str, n
     out = {}
     for name, statistic in NAMES.items():
         value, error = moments[statistic], moments[f"{statistic}_standard_error"]
-        for suffix, array in zip(
-            ("", *ERROR_SUFFIXES), (value, error, value - Z95 * error, value + Z95 * error), strict=True
-        ):
+        reach = moments["reach"] * error
+        for suffix, array in zip(("", *ERROR_SUFFIXES), (value, error, value - reach, value + reach), strict=True):
             out[name + suffix] = np.asarray(array, dtype=np.float64)
     return out
 
@@ -94,14 +115,15 @@ def loss_histogram(losses: xr.Dataset) -> da.Array:
     Parameters
     ----------
     losses
-        ``loss`` ``([scenario, portfolio, horizon,] path)``.
+        ``loss`` ``([scenario, portfolio, horizon,] path)``, and ``loss_weight`` ``(horizon, path)`` where paths were
+        drawn under another law.
 
     Returns
     -------
     Array
         0-d object array, so that it shares the paths with what it is computed beside. Its ``.compute().item()`` is a
-        Dataset with ``loss_histogram`` ``(..., bin)``, integer counts of paths, and the coordinates ``bin_low`` and
-        ``bin_high`` in money.
+        Dataset with ``loss_histogram`` ``(..., bin)``, integer counts of paths (or sums of their weights, in floating
+        point), and the coordinates ``bin_low`` and ``bin_high`` in money.
 
     Raises
     ------
@@ -121,7 +143,7 @@ def loss_histogram(losses: xr.Dataset) -> da.Array:
     4096
     """
     validate(losses, "loss")
-    result = reduce_paths(losses, Histogram())
+    result = reduce_paths(losses, histogram_reduction(losses))
     coords = _template(losses)
     name = f"histogram-{tokenize(result.name, coords)}"
     return da.map_blocks(_boxed_histogram, result, coords=coords, dtype=object, meta=np.empty((), object), name=name)

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import special
 
 from riskops.checks import check_integer, check_positive
+from riskops.errors import InputError
 from riskops.models import PeggedAsset
 from riskops.models.pegged_rules import DECAY_PER_HOUR, LIQUIDITY_SCALE, LOW_FIAT, SMALLEST_DEPTH, SUPPORT_PER_HOUR
 from riskops.rng import tile_counters
@@ -27,7 +28,7 @@ __all__ = ["PegCheck", "PegValidation", "validate_peg"]
 
 Floats = npt.NDArray[np.float64]
 
-YEAR = 365
+YEAR, MONTH = 365, 30
 #: How far a figure may be from what is expected, in standard errors.
 ERRORS = 4.0
 #: The start, and the distance from the peg, of the published claim, and the share of paths that it claims.
@@ -97,7 +98,7 @@ def validate_peg(model: PeggedAsset, *, paths: int = 16_384, seed: int = 0, step
     seed
         The seed, the same in all simulations: sensitivities compare paths of equal draws.
     step_days
-        Length of a step in days; a year must hold a whole number of them.
+        Length of a step in days; a month of 30 and a year of 365 days must hold a whole number of them.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def validate_peg(model: PeggedAsset, *, paths: int = 16_384, seed: int = 0, step
     Raises
     ------
     InputError
-        When paths or seed are out of range or the step is longer than a year.
+        When paths, seed or the step are out of range.
 
     Notes
     -----
@@ -132,7 +133,9 @@ def validate_peg(model: PeggedAsset, *, paths: int = 16_384, seed: int = 0, step
     (True, ['boundary', 'convergence', 'sensitivity', 'stability'])
     """
     check_integer("paths", paths, at_least=1024)
-    check_positive("step_days", step_days)
+    for days in (YEAR, MONTH):
+        if not math.isclose(days / check_positive("step_days", step_days) % 1.0, 0.0, abs_tol=1e-9):
+            raise InputError(f"step_days: {days} days hold no whole number of steps of {step_days:g} days")
     setting = _Setting(paths, seed, step_days)
     groups = (_convergence, _stability, _sensitivity, _boundary)
     checks = tuple(check for group in groups for check in group(model, setting))
@@ -270,7 +273,7 @@ def _sensitivity(model: PeggedAsset, setting: _Setting) -> Iterator[PegCheck]:
     }
     for name, expected in signs.items():
         value = getattr(model, name)
-        above, below = (setting.prices(replace(model, **{name: value * factor}), 30.0) for factor in (1.1, 0.9))
+        above, below = (setting.prices(replace(model, **{name: value * factor}), MONTH) for factor in (1.1, 0.9))
         slopes = (above - below) / 0.2, (np.abs(above - 1.0) - np.abs(below - 1.0)) / 0.2
         for what, slope, sign in zip(("mean price", "mean distance"), slopes, expected, strict=True):
             for a, asset in enumerate(model.assets):

@@ -165,18 +165,20 @@ def tail_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.9
     return tail_risk_from(reduce_paths(losses, tail_reduction(losses, levels)), losses, level=levels)
 
 
-def tail_reduction(losses: xr.Dataset, levels: Sequence[float]) -> Reduction:
+def tail_reduction(losses: xr.Dataset, levels: Sequence[float], *, controlled: bool = False) -> Reduction:
     """The reduction that keeps what VaR, ES and their intervals need of these losses, weighted where they are."""
     n, groups = losses.sizes["path"], groups_of(losses.attrs)
     if "loss_weight" in losses:
         return WeightedTail(mass=needed_mass(levels, n, groups))
-    return Tail(keep=tail_size(levels, n, groups))
+    return Tail(keep=tail_size(levels, n, groups, controlled=controlled))
 
 
-def tail_size(levels: Sequence[float], n: int, groups: Groups) -> int:
-    """How many of the largest of n losses of weight one are needed."""
+def tail_size(levels: Sequence[float], n: int, groups: Groups, *, controlled: bool = False) -> int:
+    """How many of the largest of n losses of weight one are needed; controlled figures move along the tail."""
     plain = needed_tail(levels, n)
-    return plain if groups.unit == "path" else max(plain, min(n, math.ceil(needed_mass(levels, n, groups)) + 1))
+    if groups.unit == "path" and not controlled:
+        return plain
+    return max(plain, min(n, math.ceil(needed_mass(levels, n, groups)) + 1))
 
 
 def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], key: str | None = None) -> xr.Dataset:

@@ -29,6 +29,7 @@ __all__ = [
     "FilteredHistorical",
     "Garch",
     "GeometricBrownianMotion",
+    "Heston",
     "KouJumpDiffusion",
     "MertonJumpDiffusion",
     "Model",

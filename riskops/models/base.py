@@ -149,6 +149,11 @@ class Model(ABC):
         """The exact covariance ``(asset, asset)`` of log growth after ``years``, where it is known."""
         raise InputError(f"model {self.kind}: the covariance of its log growth is not known in closed form")
 
+    def mean_simple_return(self, years: float) -> npt.NDArray[np.float64]:
+        """The exact mean ``(asset,)`` of the simple return after ``years``, where it is known: what control variates
+        need."""
+        raise InputError(f"model {self.kind}: the mean of its simple return is not known in closed form")
+
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, as JSON holds them exactly (a float prints as the shortest text that reads back)."""
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "assets"}

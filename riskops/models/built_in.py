@@ -9,6 +9,7 @@ BUILT_IN = {
     "filtered_historical": "FilteredHistorical",
     "garch": "Garch",
     "geometric_brownian": "GeometricBrownianMotion",
+    "heston": "Heston",
     "kou": "KouJumpDiffusion",
     "merton": "MertonJumpDiffusion",
     "pegged": "PeggedAsset",

@@ -29,6 +29,10 @@ FEWEST = 100
 _AT_BOUND = 1e-6
 
 
+#: Alpha, beta and degrees of freedom to start from again: smooth, usual and rough volatilities.
+_STARTS = ((0.03, 0.95, 8.0), (0.1, 0.85, 6.0), (0.2, 0.7, 5.0), (0.4, 0.5, 4.5))
+
+
 @dataclass(frozen=True)
 class GarchFit:
     """Estimates ``(asset,)`` an observation, in the units of log returns, and what they were found with."""
@@ -104,21 +108,22 @@ def fit_garch(sample: Sample, *, asymmetry: bool, innovations: str, mean: str, d
     GarchFit
         The estimates and a report: ``estimates``, ``log_likelihood`` of the log returns as they are (not in percent),
         ``standard_errors`` (robust, Bollerslev and Wooldridge 1992; ``None`` where not defined, as at a bound),
-        ``at_bound`` (estimates at the end of their range), ``persistence`` (``alpha + gamma / 2 + beta``), ``unconditional_volatility`` (a year,
-        ``None`` for a persistence of one), ``volatility_today`` (a year), ``iterations``, ``scale`` of the returns in
-        the optimiser, and ``estimator``.
+        ``at_bound`` (estimates at the end of their range), ``persistence`` (``alpha + gamma / 2 + beta``),
+        ``unconditional_volatility`` (a year, ``None`` for a persistence of one), ``volatility_today`` (a year),
+        ``iterations``, ``restarts`` (from how many other starting values the optimiser was run again),
+        ``scale`` of the returns in the optimiser, and ``estimator``.
 
     Raises
     ------
     InputError
-        With fewer than 100 observations, for an asset whose returns do not vary, and where the optimiser does not
-        converge.
+        With fewer than 100 observations, for an asset whose returns do not vary, and where the optimiser converges from
+        no starting values.
 
     Notes
     -----
-    ``arch.arch_model(...).fit()`` from its own starting values; the recursion starts from an exponentially weighted
-    mean of the first 75 squared residuals. Returns enter in percent, which the optimiser is made for, and estimates are
-    brought back.
+    ``arch.arch_model(...).fit()`` from its own starting values, and from others only where it does not converge; the
+    recursion starts from an exponentially weighted mean of the first 75 squared residuals. Returns enter in percent,
+    which the optimiser is made for, and estimates are brought back.
     """
     if sample.observations < FEWEST:
         raise InputError(f"log_return: {sample.observations} observations are too few; a GARCH fit needs {FEWEST}")
@@ -142,7 +147,15 @@ def fit_garch(sample: Sample, *, asymmetry: bool, innovations: str, mean: str, d
     report = {
         **{
             name: by_asset(fit[name] for fit in fits)
-            for name in ("estimates", "log_likelihood", "standard_errors", "at_bound", "iterations", "scale")
+            for name in (
+                "estimates",
+                "log_likelihood",
+                "standard_errors",
+                "at_bound",
+                "iterations",
+                "restarts",
+                "scale",
+            )
         },
         "persistence": by_asset(persistence.tolist()),
         "unconditional_volatility": by_asset(long_run),
@@ -177,7 +190,7 @@ def _fit_one(
 
     scale = _scale_of(deviation)
     scaled = arch_model(
-        returns * scale,
+        np.ascontiguousarray(returns) * scale,
         mean=MEANS[mean],
         vol="GARCH",
         p=1,
@@ -186,10 +199,7 @@ def _fit_one(
         dist=INNOVATIONS[innovations],
         rescale=False,
     )
-    found = scaled.fit(disp="off", show_warning=False)
-    if found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
-        message = found.optimization_result.message
-        raise InputError(f"log_return: the GARCH fit of {asset!r} did not converge ({message}); try another window")
+    found, restarts = _converged(scaled, asset, (deviation * scale) ** 2)
     units = {"mu": scale, "omega": scale * scale}
     names = {
         "mu": "mean",
@@ -218,10 +228,26 @@ def _fit_one(
         "at_bound": _at_bound(estimates),
         "log_likelihood": float(found.loglikelihood) + len(returns) * math.log(scale),
         "iterations": int(found.optimization_result.nit),
+        "restarts": restarts,
         "scale": scale,
         "variance": _next_variance(estimates, float(residuals[-1]), float(conditional[-1])),
         "residuals": residuals / np.sqrt(conditional),
     }
+
+
+def _converged(model: Any, asset: str, variance: float) -> tuple[Any, int]:
+    """The first fit that converges, from arch's own starting values and then from those of ``_STARTS``."""
+    found, starts = model.fit(disp="off", show_warning=False), list(_STARTS)
+    while found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
+        if not starts:
+            message = found.optimization_result.message
+            raise InputError(f"log_return: the GARCH fit of {asset!r} did not converge ({message}); try another window")
+        alpha, beta, degrees = starts.pop(0)
+        known = {"omega": variance * (1.0 - alpha - beta), "alpha[1]": alpha, "beta[1]": beta}
+        known |= {"nu": degrees, "eta": degrees}
+        start = np.array([known.get(name, 0.0) for name in found.params.index])
+        found = model.fit(disp="off", show_warning=False, starting_values=start)
+    return found, len(_STARTS) - len(starts)
 
 
 def _next_variance(estimates: dict[str, float], residual: float, variance: float) -> float:

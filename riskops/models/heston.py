@@ -1,7 +1,7 @@
 """Heston's stochastic volatility for several assets, moved by Andersen's quadratic-exponential scheme (QE-M).
 
-``dS = mu S dt + sqrt(V) S dW`` and ``dV = kappa (theta - V) dt + sigma sqrt(V) dZ`` for every asset, with ``corr(dW, dZ)
-= rho``, the leverage. Across assets the returns' own shocks ``W`` have the correlation ``R`` of returns, and
+``dS = mu S dt + sqrt(V) S dW`` and ``dV = kappa (theta - V) dt + sigma sqrt(V) dZ`` for every asset, with leverage
+``corr(dW, dZ) = rho``. Across assets the returns' own shocks ``W`` have the correlation ``R`` of returns, and
 ``Z_a = rho_a W_a + sqrt(1 - rho_a^2) B_a`` with ``B`` independent of ``W`` and of its own correlation: any leverage
 goes with any two correlation matrices, and the instantaneous correlation of log returns is ``R`` exactly.
 """
@@ -23,96 +23,11 @@ from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation, cholesky, push_towards_one
 from riskops.models.heston_fit import Given, estimate
 from riskops.models.heston_moments import covariance_of_log_growth, mean_integrated_variance
-from riskops.models.kernel import path_kernel
+from riskops.models.heston_scheme import coefficients, move
 from riskops.models.parameters import check_assets, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.models.registry import register
-from riskops.scalar import fma, like, log, scalar_function, sqrt
 
-__all__ = ["Heston", "exponential_at", "step"]
-
-
-#: -log(Phi(-z)) as a rational in x = z + 1 for z from -1 to 9.25, lowest power first: relative error 4.4e-10. All
-#: coefficients are positive, so no term cancels.
-_N0, _N1, _N2, _N3, _N4, _N5, _N6, _N7 = (
-    0.17275377909909392, 0.4135425939594069, 0.44936666409879195, 0.28865091419829236, 0.11892337714774842,
-    0.03152031835968576, 0.004973842331979601, 0.00033478997513093807,
-)  # fmt: skip
-_D1, _D2, _D3, _D4, _D5 = (
-    0.7290296790683605, 0.31571364581727895, 0.07861832080114645, 0.01125277917160795, 0.0006698569392496582
-)  # fmt: skip
-
-
-@scalar_function
-def exponential_at(z):  # type: ignore[no-untyped-def]
-    """The standard exponential at the normal ``z``: ``-log(Phi(-z))`` for z >= -1, and below that its value at -1.
-
-    The scheme asks only for what it has above ``log(5/4) = 0.223``; at -1 it is 0.173.
-    """
-    zero, one = like(z, 0.0), like(z, 1.0)
-    x = z + one
-    x = x if x > zero else zero
-    upper = fma(fma(fma(like(z, _N7), x, like(z, _N6)), x, like(z, _N5)), x, like(z, _N4))
-    upper = fma(fma(fma(fma(upper, x, like(z, _N3)), x, like(z, _N2)), x, like(z, _N1)), x, like(z, _N0))
-    lower = fma(fma(fma(fma(like(z, _D5), x, like(z, _D4)), x, like(z, _D3)), x, like(z, _D2)), x, like(z, _D1))
-    return upper / fma(lower, x, one)
-
-
-@scalar_function
-def step(log_growth, variance, returns, residual, drift, reach, theta, slope, level, rho, rest, load, weight, share):  # type: ignore[no-untyped-def]
-    """Log growth and variance after one step of QE with martingale correction.
-
-    ``returns`` and ``residual`` are the normals W and B. Both branches are computed and one is taken, as everywhere.
-    """
-    zero, half, one, two = like(variance, 0.0), like(variance, 0.5), like(variance, 1.0), like(variance, 2.0)
-    # (W, B) reflected into the variance's shock and the part of the return's shock that is independent of it.
-    z = fma(rho, returns, rest * residual)
-    own = fma(rest, returns, -(rho * residual))
-
-    # The exact conditional mean of the next variance, and half of its squared coefficient of variation, psi / 2.
-    mean = fma(reach, theta - variance, variance)
-    spread = fma(slope, variance, level) / (mean * mean)
-    quadratic = spread <= like(variance, 0.75)
-
-    # Quadratic: scale (b + z)^2, where psi <= 3/2.
-    near = spread if quadratic else like(variance, 0.75)
-    root = one + sqrt(one - near)
-    squared = fma(one / near, root, -one)
-    b = sqrt(squared)
-    scale = mean * near / root
-    # Exponential: nothing with probability 1 - mean / tail, else exponential of mean tail; where psi > 3/2.
-    tail = mean * (half + spread)
-    excess = exponential_at(z) - log(half + spread)
-    excess = excess if excess > zero else zero
-    following = scale * ((b + z) * (b + z)) if quadratic else tail * excess
-    surprise = scale * fma(z, fma(two, b, z), -one) if quadratic else fma(tail, excess, -mean)
-
-    # log E[exp(load V')] - load mean: the second-order rest, so that nothing large cancels in single precision.
-    # One logarithm log(1 - u) serves both branches; the sum after it gives back what rounding 1 - u took.
-    width = two * scale if quadratic else tail
-    inverse = one / fma(-load, width, one)
-    left = -load if quadratic else load * mean
-    right = width if quadratic else inverse
-    inner = fma(left, right, one)
-    logarithm = log(inner) + fma(left, right, one - inner)
-    product = load * width
-    curved = half * fma(squared * product, product * inverse, -fma(load, width, logarithm))
-    correction = curved if quadratic else fma(-load, mean, logarithm)
-
-    growth = fma(-half * share, variance + mean, drift - correction)
-    growth = fma(sqrt(share * (variance + following)), own, fma(weight, surprise, growth))
-    return log_growth + growth, following
-
-
-@path_kernel(tables=("coefficients",))
-def _advance(log_growth, variance, returns, residual, coefficients):  # type: ignore[no-untyped-def]
-    for asset in range(log_growth.shape[0]):
-        growth, level, first, second = log_growth[asset], variance[asset], returns[asset], residual[asset]
-        c = coefficients[asset]
-        c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9]
-        for path in range(growth.shape[0]):
-            growth[path], level[path] = step(
-                growth[path], level[path], first[path], second[path], c0, c1, c2, c3, c4, c5, c6, c7, c8, c9
-            )
+__all__ = ["Heston"]
 
 
 @register
@@ -296,11 +211,16 @@ class Heston(Model):
         Notes
         -----
         The long-run variance is the sample's. Mean reversion, volatility of variance and leverage maximise the
-        likelihood of an assumed-density filter: the variance, given the returns so far, is taken as lognormal with
-        filtered mean and variance, updated by the density of each return over Gauss-Hermite nodes and moved on by its
-        exact conditional moments. The initial variance is the filter's mean after the last return, the
-        correlation that of returns over their filtered deviations. Standard errors are those of two-step estimation
-        (Newey and McFadden 1994) with a Bartlett kernel for the serial dependence of what the moments leave.
+        likelihood of an assumed-density filter: the variance, given the returns so far, is taken as gamma with the
+        filtered mean and variance, updated by the density of each return and moved on by its conditional moments.
+        The initial variance is the filter's mean after the last return; the correlation is that of returns over their
+        filtered deviations. Standard errors are those of two-step estimation (Newey and McFadden 1994) with a Bartlett
+        kernel for what serial dependence the moments have.
+
+        On simulated series of 8000 days the filter's bias was at most 5 % in the volatility of variance and 7 % of the
+        leverage (towards zero) where ``2 kappa theta / sigma^2`` is 1.5 to 2; at 0.5, where the variance spends much
+        time near zero, 15 % down, 15 % towards zero, and 20 % up in mean reversion. Correlations came out 2 to 8 % too
+        small, because the filtered deviations are not the true ones.
         """
         return cls.calibrate(
             returns,
@@ -322,29 +242,8 @@ class Heston(Model):
         A step so long that the correction needs a moment which the scheme's next variance does not have (only
         possible with leverage above zero) is refused.
         """
-        check_positive("step_years", step_years)
-        kappa, theta, sigma, rho = (
-            self.mean_reversion, self.long_run_variance, self.volatility_of_variance, self.leverage,
-        )  # fmt: skip
-        reach = -np.expm1(-kappa * step_years)
-        share = 0.5 * step_years * (1.0 - rho * rho)
-        weight = rho / sigma * (1.0 + 0.5 * kappa * step_years) - 0.25 * step_years
-        load = weight + 0.5 * share
-        # a conditional variance over its mean is nowhere larger than this, and the moment exists below one over it
-        largest = sigma * sigma * reach / kappa
-        for asset, value in zip(self.assets, (load * largest).tolist(), strict=True):
-            if not value < 1.0:
-                raise InputError(
-                    f"simulation.step_days: a step of {step_years:g} years is too long for {asset!r}, whose leverage and "
-                    "volatility_of_variance leave its price no mean over it; take shorter steps"
-                )
-        slope = 0.5 * sigma * sigma * (1.0 - reach) * reach / kappa
-        level = 0.25 * theta * sigma * sigma * reach * reach / kappa
-        columns = (
-            self.drift * step_years, reach, theta, slope, level, rho, np.sqrt(1.0 - rho * rho), load, weight, share,
-        )  # fmt: skip
         return {
-            "coefficients": np.stack(columns, axis=1),
+            "coefficients": coefficients(self, step_years),
             "mixing": cholesky(self.correlation),
             "variance_mixing": cholesky(self._residual),
         }
@@ -352,9 +251,7 @@ class Heston(Model):
     @staticmethod
     def advance(state: Mapping[str, Array], shocks: Mapping[str, Array], tables: Mapping[str, Array]) -> None:
         """Move log growth and variance by one step, in place."""
-        _advance(
-            state["log_growth"], state["variance"], shocks["returns"], shocks["residual"], tables["coefficients"]
-        )
+        move(state["log_growth"], state["variance"], shocks["returns"], shocks["residual"], tables["coefficients"])
 
     def start(self) -> Mapping[str, npt.NDArray[np.float64]]:
         """Log growth begins at zero, the variance at ``initial_variance``."""
@@ -408,8 +305,8 @@ class Heston(Model):
         """Exact covariance ``(asset, asset)`` of log growth, leverage included.
 
         Between two assets it is known where their variance shocks are uncorrelated
-        (:meth:`variance_shock_correlation`); others are refused. :func:`riskops.models.heston_moments.variance_of_log_growth`
-        gives the diagonal of any model.
+        (:meth:`variance_shock_correlation`); others are refused, but ``heston_moments.variance_of_log_growth`` gives
+        the variances of any model.
         """
         return covariance_of_log_growth(self, years)
 

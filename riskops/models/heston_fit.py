@@ -1,14 +1,15 @@
 """Heston's parameters from daily returns: an assumed-density filter of the variance, and its likelihood maximised.
 
-The variance given the returns so far is taken as lognormal with filtered mean and variance. A day's return updates it
-over Gauss-Hermite nodes, as its normal density given the variance at the day's start; the conditional moments of the
-square-root process, shifted by what leverage makes of the return, then carry it to the next day.
+The variance given the returns so far is taken as gamma with the filtered mean and variance, as its stationary law is. A
+day's return updates it by its normal density given the variance at the day's start, in a sum over evenly spaced places
+of the log variance; the conditional moments of the square-root process, moved by what leverage makes of the return,
+then carry it to the next day.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from riskops.errors import InputError
 from riskops.models.correlation import nearest_correlation as find_nearest_correlation
 from riskops.models.parameters import drift_of
 from riskops.models.sample import Sample, sample_log_returns
-from riskops.scalar import exp, fma, log, sqrt
+from riskops.scalar import exp, expm1, fma, log, sqrt
 from riskops.threads import pinned_threads
 
 __all__ = ["Given", "estimate", "filter_variance"]
@@ -37,50 +38,58 @@ SEARCHED = tuple(BOUNDS)
 PARAMETERS = ("initial_variance", "mean_reversion", "long_run_variance", "volatility_of_variance", "leverage")
 #: The filtered mean is kept above this share of the long-run variance.
 FLOOR = 1e-4
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
-_LOG_WEIGHTS = np.log(_WEIGHTS / math.sqrt(2.0 * math.pi))
+#: A filtered deviation above ``1 / sqrt`` of this times the mean is taken as that: only far corners of the search.
+SMALLEST_SHAPE = 0.05
+#: Places of the log variance that the filter sums over, in deviations: a gamma's lower tail is the longer one.
+_PLACES = np.linspace(-12.0, 8.0, 64)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _filter(returns, kappa, theta, sigma, rho, years, nodes, log_weights, out):  # type: ignore[no-untyped-def]
+def _filter(returns, kappa, theta, sigma, rho, years, places, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the log density of each return, then the mean and variance of the variance before it; the last
     row holds those after the last return."""
-    size = nodes.shape[0]
+    size = places.shape[0]
     decay = exp(-kappa * years)
     reach = 1.0 - decay
     slope = sigma * sigma * decay * reach / kappa
     level = 0.5 * theta * sigma * sigma * reach * reach / kappa
     pull = rho * sigma * reach / (kappa * years)
     rest = fma(-rho, rho, 1.0)
+    constant = 0.5 * log(6.283185307179586 * years)
     mean, variance = theta, theta * sigma * sigma / (2.0 * kappa)
-    values, chances = np.empty(size), np.empty(size)
+    values, priors, likelihoods = np.empty(size), np.empty(size), np.empty(size)
     for t in range(returns.shape[0]):
         out[t, 1], out[t, 2] = mean, variance
-        width = log(1.0 + variance / (mean * mean))
-        centre, deviation = fma(-0.5, width, log(mean)), sqrt(width)
+        shape = mean * mean / variance
+        shape = shape if shape > SMALLEST_SHAPE else SMALLEST_SHAPE
+        unit = sqrt((1.0 + 1.0 / shape) / shape)  # the deviation of the logarithm, nearly
+        centre = log(mean)
+        for j in range(size):
+            place = unit * places[j]
+            grown = expm1(place)
+            values[j] = fma(mean, grown, mean)
+            surprise = fma(0.5 * years, values[j] - theta, returns[t])
+            priors[j] = exp(shape * (place - grown))
+            likelihoods[j] = -0.5 * (centre + place + surprise / years * (surprise / values[j]))
         highest = -np.inf
         for j in range(size):
-            place = fma(deviation, nodes[j], centre)
-            values[j] = exp(place)
-            surprise = fma(0.5 * years, values[j] - theta, returns[t])
-            density = fma(-0.5 * surprise, surprise / (values[j] * years), log_weights[j])
-            chances[j] = fma(-0.5, place, density)
-            highest = max(highest, chances[j])
-        total, first, second = 0.0, 0.0, 0.0
+            # where the prior is nothing, so is the posterior, and its likelihood must not set the scale
+            highest = max(highest, likelihoods[j] if priors[j] > 0.0 else -np.inf)
+        total, weight, first, second = 0.0, 0.0, 0.0, 0.0
         for j in range(size):
-            chance = exp(chances[j] - highest)
+            chance = priors[j] * exp(min(likelihoods[j] - highest, 0.0))
             surprise = fma(0.5 * years, values[j] - theta, returns[t])
             ahead = fma(pull, surprise, fma(decay, values[j] - theta, theta))
             spread = rest * fma(slope, values[j], level)
-            total += chance
+            total += priors[j]
+            weight += chance
             first = fma(chance, ahead, first)
             second = fma(chance, fma(ahead, ahead, spread), second)
-        out[t, 0] = highest + log(total) - 0.5 * log(6.283185307179586 * years)
-        mean = first / total
-        variance = fma(-mean, mean, second / total)
-        floor = 1e-4 * theta
+        out[t, 0] = highest + log(weight / total) - constant
+        floor, least = FLOOR * theta, FLOOR * FLOOR * theta * theta
+        mean = first / weight
+        variance = fma(-mean, mean, second / weight)
         mean = mean if mean > floor else floor
-        least = 1e-8 * theta * theta
         variance = variance if variance > least else least
     out[returns.shape[0], 1], out[returns.shape[0], 2] = mean, variance
 
@@ -96,7 +105,7 @@ def filter_variance(
     at the start of its day. The last row has the mean and variance after the last return, and a log density of zero.
     """
     out = np.zeros((len(returns) + 1, 3))
-    _filter(returns, kappa, theta, sigma, rho, 1.0 / days_per_year, _NODES, _LOG_WEIGHTS, out)
+    _filter(returns, kappa, theta, sigma, rho, 1.0 / days_per_year, _PLACES, out)
     return out
 
 
@@ -161,7 +170,7 @@ def estimate(
         "window_end": sample.end,
         "days_per_year": float(days_per_year),
         "options": options,
-        "method": "quasi maximum likelihood, lognormal assumed-density filter, long-run variance of the sample",
+        "method": "quasi maximum likelihood, gamma assumed-density filter, long-run variance of the sample",
         "log_likelihood": math.fsum(f.report["log_likelihood"] for f in fitted),
         "assets": {asset: f.report for asset, f in zip(sample.assets, fitted, strict=True)},
         "nearest_correlation": repair,
@@ -208,14 +217,12 @@ def _estimate_asset(
         calls += 1
         return -float(np.mean(densities({**known, **_values(free, place)})[:-1, 0]))
 
-    found = _search(asset, badness, free, known, theta)
+    found, method = _search(asset, badness, free, known, theta)
     values = {**known, **_values(free, found)}
     filtered = densities(values)
     values.setdefault("initial_variance", float(filtered[-1, 1]))
     errors = _standard_errors(densities, values, free, returns * returns * days_per_year, "long_run_variance" in given)
-    at_bounds = [name for name in free if not BOUNDS[name][0] * 1.001 < values[name] < BOUNDS[name][1] * 0.999]
-    if "leverage" in free:
-        at_bounds = [n for n in at_bounds if n != "leverage"] + ["leverage"] * (abs(values["leverage"]) > 0.979)
+    at_bounds = [name for name in free if _at_bound(name, values[name])]
     ratio = 2.0 * values["mean_reversion"] * theta / values["volatility_of_variance"] ** 2
     deviation = math.sqrt(float(filtered[-1, 2]))
     report = {
@@ -229,6 +236,7 @@ def _estimate_asset(
         "feller": ratio >= 1.0,
         "log_likelihood": float(math.fsum(filtered[:-1, 0])),
         "constant_variance_log_likelihood": _constant(returns, days_per_year),
+        "search": method,
         "evaluations": calls,
     }
     return _Asset(values, filtered, report)
@@ -249,12 +257,19 @@ def _place(name: str, value: float) -> float:
     return math.atanh(value) if name == "leverage" else math.log(value)
 
 
-def _search(asset: str, badness: Any, free: list[str], known: Mapping[str, float], theta: float) -> Floats:
-    """The place of the largest likelihood: the best of a grid, then a quasi-Newton search with bounds from there."""
+def _at_bound(name: str, value: float) -> bool:
+    place, (low, high) = _place(name, value), BOUNDS[name]
+    return min(place - _place(name, low), _place(name, high) - place) < 1e-3
+
+
+def _search(
+    asset: str, badness: Callable[[Floats], float], free: list[str], known: Mapping[str, float], theta: float
+) -> tuple[Floats, str]:
+    """The place of the largest likelihood: the best of a grid, then a bounded search from there; and how."""
     from scipy.optimize import minimize
 
     if not free:
-        return np.empty(0)
+        return np.empty(0), "none"
     starts = []
     for kappa in (1.5, 5.0, 20.0, 60.0):
         for relative in (0.4, 0.9):  # the stationary deviation of the variance over its mean
@@ -264,16 +279,31 @@ def _search(asset: str, badness: Any, free: list[str], known: Mapping[str, float
                 start = {"mean_reversion": speed, "volatility_of_variance": sigma, "leverage": rho}
                 starts.append(np.array([_place(name, float(np.clip(start[name], *BOUNDS[name]))) for name in free]))
     best = min(starts, key=badness)
-    bounds = [tuple(_place(name, edge) for edge in BOUNDS[name]) for name in free]
-    options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7}
-    result = minimize(badness, best, jac="3-point", method="L-BFGS-B", bounds=bounds, options=options)
+    bounds = [(_place(name, BOUNDS[name][0]), _place(name, BOUNDS[name][1])) for name in free]
+    result = minimize(
+        badness,
+        best,
+        jac="3-point",
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6},
+    )
+    method = "L-BFGS-B"
+    if not result.success:  # differences of a flat likelihood may give a line search no way down
+        result = minimize(
+            badness,
+            np.asarray(result.x),
+            method="Nelder-Mead",
+            bounds=bounds,
+            options={"maxiter": 2000, "xatol": 1e-5, "fatol": 1e-10},
+        )
+        method = "L-BFGS-B, then Nelder-Mead"
     if not result.success:
         raise InputError(
             f"log_return: the likelihood of heston for {asset!r} was not maximised ({result.message}); "
             "take a longer window, or give mean_reversion"
         )
-    place: Floats = np.asarray(result.x)
-    return place
+    return np.asarray(result.x), method
 
 
 def _standard_errors(
@@ -285,8 +315,7 @@ def _standard_errors(
     derivatives of the mean moments and ``S`` their long-run covariance (Bartlett kernel, ``1.3 sqrt(n)`` lags). A
     parameter on its bound has none, nor has any where the curvature is not that of a maximum.
     """
-    free = [n for n in free if BOUNDS[n][0] * 1.001 < values[n] < BOUNDS[n][1] * 0.999 or n == "leverage"]
-    free = [n for n in free if n != "leverage" or abs(values[n]) < 0.979]
+    free = [name for name in free if not _at_bound(name, values[name])]
     names = free if theta_given else ["long_run_variance", *free]
     steps = {n: 1e-3 * max(abs(values[n]), 0.1 if n == "leverage" else 0.0) for n in names}
 

@@ -8,7 +8,7 @@ two whose variances are independent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,13 @@ import numpy.typing as npt
 from riskops.checks import check_positive
 from riskops.errors import InputError
 
-if TYPE_CHECKING:
-    from riskops.models.heston import Heston
-
-__all__ = ["covariance_of_log_growth", "mean_integrated_variance", "mean_root_variance", "variance_of_log_growth"]
+__all__ = [
+    "SquareRootVariance",
+    "covariance_of_log_growth",
+    "mean_integrated_variance",
+    "mean_root_variance",
+    "variance_of_log_growth",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,18 +30,40 @@ Floats = npt.NDArray[np.float64]
 _ROUNDING = 1e-12
 
 
+class SquareRootVariance(Protocol):
+    """What is needed of the model: its parameters, one an asset, and two correlations ``(asset, asset)``."""
+
+    @property
+    def assets(self) -> tuple[str, ...]: ...
+    @property
+    def drift(self) -> Floats: ...
+    @property
+    def initial_variance(self) -> Floats: ...
+    @property
+    def mean_reversion(self) -> Floats: ...
+    @property
+    def long_run_variance(self) -> Floats: ...
+    @property
+    def volatility_of_variance(self) -> Floats: ...
+    @property
+    def leverage(self) -> Floats: ...
+    @property
+    def correlation(self) -> Floats: ...
+    def variance_shock_correlation(self) -> Floats: ...
+
+
 def _decayed(kappa: Floats, years: float) -> Floats:
     """``G(t) = (1 - exp(-kappa t)) / kappa``."""
     return -np.expm1(-kappa * years) / kappa
 
 
-def mean_integrated_variance(model: Heston, years: float) -> Floats:
+def mean_integrated_variance(model: SquareRootVariance, years: float) -> Floats:
     """The exact mean ``(asset,)`` of the variance integrated over ``years``: ``theta t + (v0 - theta) G(t)``."""
     theta = model.long_run_variance
     return theta * years + (model.initial_variance - theta) * _decayed(model.mean_reversion, years)
 
 
-def variance_of_log_growth(model: Heston, years: float) -> Floats:
+def variance_of_log_growth(model: SquareRootVariance, years: float) -> Floats:
     """The exact variance ``(asset,)`` of log growth after ``years``, leverage included.
 
     ``E[I] - rho sigma int G(t-s) E[V_s] ds + sigma^2 / 4 int G(t-s)^2 E[V_s] ds`` with ``E[V_s] = theta + (v0 - theta)
@@ -60,7 +85,7 @@ def variance_of_log_growth(model: Heston, years: float) -> Floats:
     return mean_integrated_variance(model, years) - model.leverage * sigma * single + 0.25 * sigma**2 * double
 
 
-def mean_root_variance(model: Heston, times: npt.ArrayLike) -> Floats:
+def mean_root_variance(model: SquareRootVariance, times: npt.ArrayLike) -> Floats:
     """The exact mean ``(asset, time)`` of the root of the variance at ``times`` in years, above zero.
 
     ``E[sqrt(V)] = int_0^inf (1 - E[exp(-u V)]) u^(-3/2) du / (2 sqrt(pi))`` from the Laplace transform of the
@@ -83,7 +108,7 @@ def mean_root_variance(model: Heston, times: npt.ArrayLike) -> Floats:
     return roots
 
 
-def covariance_of_log_growth(model: Heston, years: float) -> Floats:
+def covariance_of_log_growth(model: SquareRootVariance, years: float) -> Floats:
     """The exact covariance ``(asset, asset)`` of log growth; pairs with correlated variance shocks are refused.
 
     For a pair with independent variances it is ``R_ab int E[sqrt(V_a)] E[sqrt(V_b)] (1 - rho_a sigma_a G_a / 2 - rho_b
@@ -94,8 +119,8 @@ def covariance_of_log_growth(model: Heston, years: float) -> Floats:
     shocks = model.variance_shock_correlation()
     for a, b in np.argwhere(np.triu(np.abs(shocks) > _ROUNDING, 1)).tolist():
         raise InputError(
-            f"model heston: the covariance of the log growth of {model.assets[a]!r} and {model.assets[b]!r} is not known "
-            f"in closed form, because their variance shocks are correlated ({shocks[a, b]:.3g})"
+            f"model heston: the covariance of the log growth of {model.assets[a]!r} and {model.assets[b]!r} is not "
+            f"known in closed form, because their variance shocks are correlated ({shocks[a, b]:.3g})"
         )
     if len(variance) == 1:
         return matrix

@@ -223,7 +223,7 @@ def calibrate_jumps(
             usual = model.covariance_log_growth(1.0 / days_per_year)
             common = common_jumps(sample.values[days] - ordinary.mean(axis=0), direction, usual)
             intensity = len(days) / sample.observations * days_per_year
-            model = replace(model, common_intensity=intensity, **common)
+            model = replace(model, **{"common_intensity": intensity, **common})
         if correlation == "total":
             matrix = _total_correlation(model, sample, days_per_year)
             if nearest_correlation:

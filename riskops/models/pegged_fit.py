@@ -124,20 +124,36 @@ def _minimise(history: _History) -> tuple[Floats, dict[str, Any]]:
     return np.clip(np.asarray(best.x, dtype=np.float64), 0.0, 1.0), about
 
 
+def _steps(history: _History, place: Floats, free: list[int], centre: float) -> Floats:
+    """How far to go along each parameter for the objective to rise by 1/2, as it does one standard error away.
+
+    The likelihood has a small kink wherever a price just reaches the band within its step; differences over a standard
+    error see its curvature, much shorter ones see the nearest kink.
+    """
+    out = np.zeros(len(place))
+    for i in free:
+        low, high = 0.0, min(place[i] + 0.1, 0.5)  # beyond the bounds the parameters are still positive
+        for _ in range(12):
+            out[i] = 0.5 * (low + high)
+            ends = [history.objective(place + sign * out[i] * np.eye(len(place))[i]) for sign in (1.0, -1.0)]
+            low, high = (out[i], high) if 0.5 * sum(ends) - centre < 0.5 else (low, out[i])
+    return np.diag(out)
+
+
 def _standard_errors(history: _History, place: Floats) -> list[float | None]:
     """From the objective's Hessian by central differences over what is not at a bound; None at a bound, and for all
     where the Hessian is not positive definite."""
     free = [i for i in range(len(place)) if _DIFFERENCE < place[i] < 1.0 - _DIFFERENCE]
     hessian = np.zeros((len(free), len(free)))
-    steps = np.eye(len(place)) * _DIFFERENCE
     centre = history.objective(place)
+    steps = _steps(history, place, free, centre)
     for a, i in enumerate(free):
         ahead, behind = history.objective(place + steps[i]), history.objective(place - steps[i])
-        hessian[a, a] = (ahead - 2.0 * centre + behind) / _DIFFERENCE**2
+        hessian[a, a] = (ahead - 2.0 * centre + behind) / steps[i, i] ** 2
         for b, j in enumerate(free[:a]):
             same = history.objective(place + steps[i] + steps[j]) + history.objective(place - steps[i] - steps[j])
             other = history.objective(place + steps[i] - steps[j]) + history.objective(place - steps[i] + steps[j])
-            hessian[a, b] = hessian[b, a] = (same - other) / (4.0 * _DIFFERENCE**2)
+            hessian[a, b] = hessian[b, a] = (same - other) / (4.0 * steps[i, i] * steps[j, j])
     out: list[float | None] = [None] * len(place)
     if free and np.linalg.eigvalsh(hessian)[0] > 0.0:
         for i, variance in zip(free, np.diagonal(np.linalg.inv(hessian)), strict=True):

@@ -11,12 +11,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
-from riskops.reductions.tree import Values
+from riskops.reductions.order import SIDE, Z95
+from riskops.reductions.tree import Merge, TileTree, Values
 
-__all__ = ["batch_error", "batch_leaves", "merge_batches", "widen"]
+__all__ = [
+    "LEAF_NUMBERS",
+    "SLOT",
+    "batch_error",
+    "batch_leaves",
+    "batch_reach",
+    "fold_batches",
+    "merge_batches",
+    "replicate_tree",
+    "widen",
+]
 
 Float = npt.NDArray[np.float64]
+
+#: Numbers that the leaves of one stretch of tiles may hold (16 MB): with many slots or assets a tile's are many.
+LEAF_NUMBERS = 1 << 21
+#: Before the name of a value: the same value of each replicate, ``(node, replicate, ...)``.
+SLOT = "replicate_"
 
 
 def widen(count: npt.NDArray[Any], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -48,3 +65,38 @@ def batch_error(total: Values) -> Float:
     number = total["batches"]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.sqrt(total["batch_squares"] / ((number - 1.0) * number if number > 1 else np.nan)))
+
+
+def batch_reach(number: float) -> float:
+    """How many standard errors a 95 % interval reaches: Student's t for the number of batches, NaN below two."""
+    if number < 2:
+        return float("nan")
+    return Z95 if number > 1000 else float(stdtrit(number - 1.0, 1.0 - SIDE))
+
+
+def fold_batches(statistics: Float, whole: npt.NDArray[np.bool_]) -> dict[str, Float]:
+    """The folded values of batches that are all at hand, ``(batch, ...)``; ``whole`` says which of them count."""
+    leaves = batch_leaves(statistics, whole)
+    total: Values = {name: array[:1] for name, array in leaves.items()}
+    for k in range(1, len(whole)):
+        total = merge_batches(total, {name: array[k : k + 1] for name, array in leaves.items()})
+    return {name: array[0] for name, array in total.items()}
+
+
+def replicate_tree(first_tile: int, leaves: Values, replicates: int, merge: Merge) -> TileTree:
+    """The tree of tiles whose values also stand in slots, one a replicate: tile t in slot t modulo ``replicates``.
+
+    The slots that a tile does not fill are zero; so that they cost little, the tiles are worked through in stretches.
+    """
+    tiles = len(next(iter(leaves.values())))
+    stretch = max(1, LEAF_NUMBERS // (replicates * sum(array[0].size for array in leaves.values())))
+    trees = []
+    for start in range(0, tiles, stretch):
+        part = {name: array[start : start + stretch] for name, array in leaves.items()}
+        slots: dict[str, npt.NDArray[Any]] = {}
+        for name, array in part.items():
+            slots[SLOT + name] = np.zeros((len(array), replicates, *array.shape[1:]))
+            rows = np.arange(len(array))
+            slots[SLOT + name][rows, (first_tile + start + rows) % replicates] = array
+        trees.append(TileTree.from_tiles(first_tile + start, part | slots, merge))
+    return TileTree.join(trees, merge)

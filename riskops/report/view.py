@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ import xarray as xr
 
 from riskops import schema
 from riskops.errors import InputError
-from riskops.report.formatting import DASH, Figure, Money, count_text, horizon_text
+from riskops.report.formatting import DASH, Figure, Money, count_text, horizon_text, level_text
 
 __all__ = ["BASE", "Contribution", "ShapeRow", "StressRow", "SummaryRow", "View"]
 
@@ -279,8 +280,19 @@ class View:
             ("Model", self.text("model")),
             ("Paths", f"{self.text('paths')} (seed {self.attrs.get('seed', DASH)}, {self.text('dtype')})"),
             ("Horizons", ", ".join(horizon_text(horizon) for horizon in self.horizons)),
+            *((("Sampling", self.text("sampling")),) if self.attrs.get("sampling", "plain") != "plain" else ()),
+            *((("Target", target_text(self.attrs["target"], self.attrs)),) if "target" in self.attrs else ()),
             *(("Adjusted", str(line)) for line in self.attrs.get("adjustments", ())),
         ]
+
+
+def target_text(target: Mapping[str, Any], attrs: Mapping[str, Any]) -> str:
+    """What became of a target accuracy, in a line."""
+    at = "" if target["measure"] == "mean_loss" else f" at {level_text(target['level'])}"
+    got = "without an error" if target["reached"] is None else f"{target['reached']:.3g}"
+    said = "met" if target["met"] else "NOT met"
+    what = str(target["measure"]).replace("_", " ")
+    return f"relative error of {what}{at} within {target['relative_error']:g}: {said}, {got} at {attrs['paths']} paths"
 
 
 def _finite(value: npt.NDArray[Any]) -> float | None:

@@ -14,7 +14,6 @@ from riskops.errors import StoreError
 from riskops.market import log_returns, prices_checksum
 from riskops.models import calibrate
 from riskops.progress import Progress
-from riskops.report import figures
 from riskops.run.directory import RunDirectory, file_checksum, open_run
 from riskops.run.execute import PRICES, compute_results, plan_job, recorded_job, results_text
 from riskops.run.manifest import manifest_hash
@@ -167,7 +166,7 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     job = recorded_job(run)
     plan_job(replace(job, store_losses=False, store_paths=False), cluster=cluster, place=run.path.parent)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
-    again, stored = json.loads(results_text(job, figures(results))), _stored_results(run)
+    again, stored = json.loads(results_text(results)), _stored_results(run)
     # another version of riskops may well give the same figures: that is for the figures to show
     facts = (again.keys() | stored.keys()) - {"figures", "riskops"}
     return Replay(

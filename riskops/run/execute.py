@@ -17,7 +17,7 @@ import xarray as xr
 import riskops
 from riskops.cluster import Cluster
 from riskops.config import to_yaml
-from riskops.errors import StoreError
+from riskops.errors import PlanError, StoreError
 from riskops.market import prices_checksum
 from riskops.progress import Progress
 from riskops.report import figures, figures_csv, write_html
@@ -26,6 +26,7 @@ from riskops.run.job import RiskJob, spec_hash
 from riskops.run.manifest import first_manifest, lineage, now, sealed
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
+from riskops.run.target import first_batch, next_batch
 from riskops.simulation import Plan, plan
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
 
@@ -130,6 +131,10 @@ def execute(
     """
     projected = plan_job(job, cluster=cluster, place=out.parent)
     job = replace(job, spec=replace(job.spec, chunk_paths=projected.chunk_paths))
+    if job.bounds is not None:
+        first = first_batch(job.spec, bounds=job.bounds)
+        job = replace(job, spec=replace(job.spec, paths=first))
+        projected = plan_job(job, cluster=cluster, place=out.parent)
     run = RunDirectory(out)
     manifest = first_manifest(
         job,
@@ -242,6 +247,9 @@ def _complete(
     performance: bool = False,
 ) -> Path:
     started = time.perf_counter()
+    found: Mapping[str, int] | None = None
+    if job.target is not None and job.bounds is not None:
+        job, manifest, found = _reach_target(job, run, manifest, cluster=cluster, progress=progress)
     recorder = Recorder(run)
     lazy = market_risk(job, recorder=recorder)
     with cluster.performance_report(run.partial / "performance.html") if performance else nullcontext():
@@ -249,16 +257,15 @@ def _complete(
     checksums = {name: checksum(digest) for name, digest in digests.items()}
     write_small(results, run.store)
     checksums |= {str(name): array_checksum(variable.values) for name, variable in results.variables.items()}
-    records = figures(results)
-    run.write_text("results.json", results_text(job, records))
-    run.write_text("figures.csv", figures_csv(records))
+    run.write_text("results.json", results_text(results))
+    run.write_text("figures.csv", figures_csv(figures(results)))
     run.write_json("configuration.json", manifest["configuration"])
     final = {
         **manifest,
         "status": "complete",
         "finished": now(),
         "cluster": {"kind": cluster.kind, "workers": cluster.workers, "threads": cluster.threads},
-        "resumed_chunks": recorder.found,
+        "resumed_chunks": recorder.found if found is None else found,
         "timings": {
             "seconds": round(time.perf_counter() - started, 3),
             "stages": {} if progress is None else dict(progress.stages),
@@ -275,6 +282,52 @@ def _complete(
         )
     files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name != MANIFEST)
     return run.finish(sealed(final | {"files": {path.name: file_checksum(path) for path in files}}))
+
+
+def _reach_target(
+    job: RiskJob, run: RunDirectory, manifest: dict[str, Any], *, cluster: Cluster, progress: Progress | None
+) -> tuple[RiskJob, dict[str, Any], Mapping[str, int]]:
+    """Extend a run batch by batch until its target is met or a bound is reached.
+
+    Each batch is the same run with more paths: what is stored is read back, and only what is new is simulated. The
+    manifest says how many paths are under way before they are, so that a run can be resumed anywhere.
+    """
+    target, bounds = job.target, job.bounds
+    assert target is not None
+    assert bounds is not None
+    started, found = time.perf_counter(), None
+    batches: list[dict[str, Any]] = []
+    while True:
+        recorder = Recorder(run)
+        lazy = market_risk(job, recorder=recorder)
+        found = recorder.found if found is None else found
+        # the dependence of the assets writes the checkpoints of what is not stored
+        names = [target.measure, f"{target.measure}_standard_error", "covariance"]
+        values = cluster.compute(
+            *(lazy.measures[name].data for name in names), *lazy.digests.values(), progress=progress
+        )
+        measures = {name: lazy.measures[name].copy(data=values[k]) for k, name in enumerate(names[:2])}
+        outcome = target.outcome(xr.Dataset(measures))
+        batches.append({"paths": job.spec.paths, "relative_error": outcome["reached"]})
+        following = next_batch(job.spec, bounds=bounds)
+        if outcome["met"]:
+            ended = "target"
+        elif following is None:
+            ended = "max_paths"
+        elif bounds.max_seconds is not None and time.perf_counter() - started >= bounds.max_seconds:
+            ended = "max_seconds"
+        else:
+            longer = replace(job, spec=replace(job.spec, paths=following))
+            try:
+                projected = plan_job(longer, cluster=cluster, place=run.path.parent)
+            except PlanError as problem:
+                ended = f"plan: {problem}"
+            else:
+                job = longer
+                manifest |= {"what": job.record(), "spec_hash": job.fingerprint(), "plan": projected.record()}
+                run.write_json(MANIFEST, manifest)
+                continue
+        return job, manifest | {"target": outcome | {"ended_by": ended, "batches": batches}}, found
 
 
 @contextmanager
@@ -321,10 +374,10 @@ def compute_results(
     return results_of(job, measures, summary), dict(zip(lazy.digests, digests, strict=True))
 
 
-def results_text(job: RiskJob, records: list[dict[str, Any]]) -> str:
+def results_text(results: xr.Dataset) -> str:
     """``results.json``: the figures and what they depend on; no timing, cutting or id, so equal specs give equal
     bytes."""
-    head = {"format": 1, "riskops": riskops.__version__, **job.attrs()}
+    head = {"format": 1, "riskops": riskops.__version__, **results.attrs}
     lines = [canonical(name) + ": " + canonical(value) for name, value in head.items()]
-    body = ",\n".join("  " + canonical(record) for record in records)
+    body = ",\n".join("  " + canonical(record) for record in figures(results))
     return "{\n " + ",\n ".join(lines) + ',\n "figures": [\n' + body + "\n ]\n}\n"

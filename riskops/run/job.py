@@ -20,10 +20,12 @@ from riskops.config import Config
 from riskops.errors import ConfigError, InputError
 from riskops.history import historical_value_at_risk
 from riskops.market import load_prices, log_returns
+from riskops.measures import arrange, tail_size
 from riskops.models import calibrate
 from riskops.portfolio import book, load_portfolios
-from riskops.reductions import needed_paths, needed_tail
+from riskops.reductions import needed_paths
 from riskops.run.directory import canonical
+from riskops.run.target import Bounds, Target
 from riskops.scenarios import BASE, Scenario, stress_losses
 from riskops.schema import variable
 from riskops.simulation import PathJob, SimulationSpec, Workload, path_job
@@ -50,6 +52,8 @@ class RiskJob:
     horizons: tuple[float, ...]
     calibration: Mapping[str, Any]
     historical: bool = True
+    target: Target | None = None
+    bounds: Bounds | None = None
     store_losses: bool = True
     store_paths: bool = False
 
@@ -78,7 +82,13 @@ class RiskJob:
     @property
     def tail_paths(self) -> int:
         """How many of the worst paths of a row the exact tail keeps."""
-        return needed_tail(self.levels, self.spec.paths)
+        groups = self.spec.sampling.groups
+        return tail_size(self.levels, self.spec.paths, groups, controlled=self.controlled)
+
+    @property
+    def controlled(self) -> bool:
+        """Whether figures are corrected by known means."""
+        return self.spec.sampling.method == "control_variate"
 
     @property
     def workload(self) -> Workload:
@@ -113,6 +123,7 @@ class RiskJob:
             "levels": list(self.levels),
             "horizons": list(self.horizons),
             "historical": self.historical,
+            "target": None if self.target is None else self.target.record(),
             "calibration": dict(self.calibration),
         }
 
@@ -135,6 +146,7 @@ class RiskJob:
             "step_days": float(self.spec.step_days),
             "seed": str(self.spec.seed),
             "dtype": self.spec.dtype,
+            "sampling": self.spec.sampling.method,
             "adjustments": self.adjustments,
             "spec_hash": self.fingerprint(),
         }
@@ -169,6 +181,8 @@ class RiskJob:
             horizons=tuple(record["horizons"]),
             calibration=record["calibration"],
             historical=record["historical"],
+            target=None if record["target"] is None else Target(**record["target"]),
+            bounds=None if how.get("bounds") is None else Bounds.from_record(how["bounds"]),
             store_losses=how.get("store_losses", True),
             store_paths=how.get("store_paths", False),
         )
@@ -220,28 +234,59 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
         chunk_paths=simulation.chunk_paths,
         days_per_year=simulation.days_per_year,
     )
+    positions = book(portfolios, prices=prices)
+    horizons = tuple(float(h) for h in config.risk.horizons)
+    spec = _arranged(spec, config, positions)
     for level in config.risk.levels:
         if simulation.paths < needed_paths(level):
             raise ConfigError(
                 f"simulation.paths: {simulation.paths} carry no 95 % interval at level {level!r}; "
                 f"at least {needed_paths(level)} are needed, or remove that level from risk.levels"
             )
+    wanted = simulation.target
+    target = None
+    if wanted.relative_error is not None:
+        target = Target(wanted.measure, wanted.level, wanted.relative_error)
     job = RiskJob(
         title=config.title or title,
         currency=market.currency,
         spec=spec,
         prices=prices,
-        book=book(portfolios, prices=prices),
+        book=positions,
         scenarios=(BASE, *config.stress.load()),
         levels=tuple(sorted(config.risk.levels)),
-        horizons=tuple(float(h) for h in config.risk.horizons),
+        horizons=horizons,
         calibration=calibration.report,
         historical=config.risk.historical,
+        target=target,
+        bounds=None if target is None else Bounds(simulation.max_paths, simulation.max_seconds),
         store_losses=config.store.losses,
         store_paths=config.store.paths,
     )
     _check_observed(job)
     return job
+
+
+def _arranged(spec: SimulationSpec, config: Config, positions: xr.Dataset) -> SimulationSpec:
+    """The spec with its draws arranged as the configuration asks for."""
+    wanted = config.simulation.sampling
+    if wanted.method == "plain":
+        return spec
+    try:
+        return arrange(
+            spec,
+            book=positions,
+            method=wanted.method,
+            portfolio=wanted.portfolio,
+            horizon=wanted.horizon if wanted.horizon is not None else max(config.risk.horizons),
+            level=wanted.level,
+            replicates=wanted.replicates,
+            dimensions=wanted.dimensions,
+        )
+    except InputError as problem:
+        text = str(problem)
+        prefix = "" if text.startswith("simulation.") else "simulation." if text.startswith("sampling.") else None
+        raise ConfigError(f"simulation.sampling: {text}" if prefix is None else prefix + text) from problem
 
 
 def _check_observed(job: RiskJob) -> None:

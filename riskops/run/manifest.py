@@ -44,6 +44,7 @@ def first_manifest(
             "chunk_paths": projected.chunk_paths,
             "store_losses": job.store_losses,
             "store_paths": job.store_paths,
+            "bounds": None if job.bounds is None else job.bounds.record(),
             "html": html,
         },
         "plan": projected.record(),

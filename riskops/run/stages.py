@@ -12,24 +12,18 @@ import xarray as xr
 from riskops.history import historical_value_at_risk
 from riskops.measures import (
     base_growth,
+    comoments_reduction,
     contributions_from,
     dependence_from,
     histogram_dataset,
+    histogram_reduction,
     moments_from,
+    moments_reduction,
+    tail_reduction,
     tail_risk_from,
 )
 from riskops.portfolio import portfolio_loss
-from riskops.reductions import (
-    CoMoments,
-    Histogram,
-    Moments,
-    Tail,
-    chunk_states,
-    combine_states,
-    finalized,
-    fuse,
-    reduce_paths,
-)
+from riskops.reductions import chunk_states, combine_states, finalized, fuse, reduce_paths
 from riskops.run.job import RiskJob
 from riskops.run.recorder import Recorder
 from riskops.scenarios import stress_losses
@@ -77,17 +71,20 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     """
     paths = paths_of(job.paths)
     if recorder is not None and job.store_paths:
-        paths = recorder.keep(paths, "log_growth")
+        paths = _keep(recorder, paths, "log_growth", "likelihood_ratio")
     losses = portfolio_loss(paths, book=job.book, horizons=job.horizons)
     if recorder is not None and job.store_losses:
-        losses = recorder.keep(losses, "loss")
+        losses = _keep(recorder, losses, "loss", "loss_weight")
 
-    summary = reduce_paths(losses, fuse(tail=Tail(keep=job.tail_paths), moments=Moments(), histogram=Histogram()))
+    tail = tail_reduction(losses, job.levels, controlled=job.controlled)
+    moments, histogram = moments_reduction(losses), histogram_reduction(losses)
+    summary = reduce_paths(losses, fuse(tail=tail, moments=moments, histogram=histogram))
     growth = base_growth(paths)
-    states = chunk_states(growth, CoMoments(), name="reduce-returns")
+    comoments = comoments_reduction(growth)
+    states = chunk_states(growth, comoments, name="reduce-returns")
     if recorder is not None:
         states = recorder.checkpoint(states, "returns")
-    dependence = finalized(combine_states(states, CoMoments()), CoMoments())
+    dependence = finalized(combine_states(states, comoments), comoments)
 
     measures = xr.merge(
         [
@@ -102,8 +99,17 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     return LazyResults(measures, summary, {} if recorder is None else dict(recorder.digests))
 
 
+def _keep(recorder: Recorder, ds: xr.Dataset, *names: str) -> xr.Dataset:
+    """Store those of the arrays that the dataset has: what is read back needs its weights as well."""
+    for name in names:
+        if name in ds:
+            ds = recorder.keep(ds, name)
+    return ds
+
+
 def results_of(job: RiskJob, measures: xr.Dataset, summary: Any) -> xr.Dataset:
     """Join the computed measures with what needs no paths: the histogram, historical simulation and stress losses."""
+    reached = {} if job.target is None else {"target": job.target.outcome(measures)}
     lead = measures[["mean_loss"]].coords.to_dataset()[["scenario", "portfolio", "horizon"]]
     parts = [
         measures,
@@ -120,5 +126,5 @@ def results_of(job: RiskJob, measures: xr.Dataset, summary: Any) -> xr.Dataset:
     return (
         xr.merge(parts, compat="equals", join="exact", combine_attrs="override")
         .drop_attrs(deep=False)
-        .assign_attrs(job.attrs())
+        .assign_attrs(job.attrs() | reached)
     )

@@ -105,6 +105,10 @@ class Condition:
         return f"{self.state}{of} {self.comparison} {value!r}"
 
 
+def _condition(given: object) -> Condition | None:
+    return given if given is None or isinstance(given, Condition) else Condition.parse(given)
+
+
 @dataclass(frozen=True)
 class Event:
     """Price moves at the end of one day ahead.
@@ -143,8 +147,7 @@ class Event:
         if self.all_prices is not None:
             set_field(self, "all_prices", check_move("all_prices", self.all_prices))
         set_field(self, "price_shocks", check_moves("price_shocks", self.price_shocks))
-        if self.when is not None and not isinstance(self.when, Condition):
-            set_field(self, "when", Condition.parse(self.when))
+        set_field(self, "when", _condition(self.when))
         if not self.all_prices and not any(self.price_shocks.values()):
             raise InputError("moves no price; give all_prices or price_shocks")
 
@@ -166,7 +169,7 @@ class Event:
         moves = compound(moves, np.array([self.price_shocks.get(asset, 0.0) for asset in assets]))
         for asset, move in zip(assets, moves, strict=True):
             if move <= -1.0:
-                raise InputError(f"the moves of {asset!r} together leave nothing of its price")
+                raise InputError(f"price_shocks: the moves of {asset!r} together leave nothing of its price")
         return moves
 
     def summary(self) -> str:

@@ -1,14 +1,13 @@
 """A scenario: a frozen value that maps a model to a shocked model, and prices to instant price moves.
 
 What a scenario changes is a set of plain numbers; several of them together are a combination. Events move prices on
-days ahead. The same draws serve all
-scenarios, so a scenario holds no randomness of its own.
+days ahead. The same draws serve all scenarios, so a scenario holds no randomness of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -159,7 +158,8 @@ class Scenario:
         Raises
         ------
         InputError
-            When a shocked asset is not among the prices, or the prices do not cover the window.
+            When an asset that is shocked, now or by an event, is not among the prices, or the prices do not cover the
+            window.
 
         Examples
         --------
@@ -174,6 +174,7 @@ class Scenario:
             if self.replay is not None:
                 moves = cumulated_returns(prices, self.replay)[1][-1]
             check_subset("price_shocks", self.price_shocks, assets)
+            self._check_events(assets)
         except InputError as error:
             raise InputError(f"scenario {self.name}: {error}") from None
         if self.all_prices is not None:
@@ -183,6 +184,14 @@ class Scenario:
             if move <= -1.0:
                 raise InputError(f"scenario {self.name}: the moves of {asset!r} together leave nothing of its price")
         return moves
+
+    def _check_events(self, assets: Sequence[str]) -> None:
+        """Refuse an event on assets that are not there; it moves no price today."""
+        for i, event in enumerate(self.events):
+            try:
+                event.moves(assets)
+            except InputError as error:
+                raise InputError(f"events[{i}].{error}") from None
 
     def summary(self) -> str:
         """What is changed, in a line.

@@ -308,14 +308,11 @@ def tilted_ends(plain: Array, probabilities: Sequence[float]) -> tuple[Array, Ar
     """
     wanted = np.array(probabilities).reshape(len(plain), -1)
     width = np.diff(plain.astype(np.int64), axis=1)
-    wanted = np.where(width > 0, wanted, 0.0)
-    share = np.cumsum(wanted, axis=1) / wanted.sum(axis=1, keepdims=True)
+    new = np.where(width > 0, np.maximum(np.floor(wanted * 2.0**32), 1.0), 0.0).astype(np.int64)
+    for row in new:  # every outcome that can happen keeps a word; the likeliest takes up the rounding
+        row[np.argmax(row)] += 2**32 - row.sum()
     tilted = np.zeros_like(plain)
-    tilted[:, 1:] = np.floor(share * 2.0**32 + 0.5).astype(np.uint64)
-    tilted[:, -1] = 2**32
-    new = np.diff(tilted.astype(np.int64), axis=1)
-    if np.any((new == 0) & (width > 0)):
-        raise ValueError("tilt: an outcome that can happen has no word left")
+    tilted[:, 1:] = np.cumsum(new, axis=1)
     logs = np.zeros(width.shape)
     _log_ratios(np.where(width > 0, new, 1), np.where(width > 0, width, 1), logs)
     return plain, tilted, logs

@@ -25,6 +25,7 @@ from riskops.reductions import INDEPENDENT
 from riskops.rng import TILE, tile_counters
 from riskops.scalar import log_f64
 from riskops.schema import validate, variable
+from riskops.simulation.events import PathEvent, read_prices, resolve_events
 from riskops.simulation.plan import Workload, chunk_sizes
 from riskops.simulation.spec import SimulationSpec
 from riskops.simulation.stretch import Stretch, stretch_tiles
@@ -54,11 +55,13 @@ class PathJob:
     model_of: tuple[int, ...]
     start_shift: npt.NDArray[np.float64]  # (model, asset): enters the state
     output_shift: npt.NDArray[np.float64]  # (scenario, asset): added to what is kept
+    events: tuple[tuple[PathEvent, ...], ...]  # of each model, in their order
 
     def __dask_tokenize__(self) -> object:
         shifts = (self.start_shift.tobytes(), self.output_shift.tobytes())
         models = tuple(model.fingerprint() for model in self.models)
-        return ("PathJob", self.spec.fingerprint(), self.steps, self.scenarios, models, self.model_of, shifts)
+        events = tuple(tuple(event.fingerprint() for event in some) for some in self.events)
+        return ("PathJob", self.spec.fingerprint(), self.steps, self.scenarios, models, self.model_of, shifts, events)
 
     def select(self, scenarios: Sequence[str], steps: Sequence[int]) -> PathJob:
         """The same job for some of its scenarios and steps only."""
@@ -72,6 +75,7 @@ class PathJob:
             model_of=tuple(used.index(self.model_of[row]) for row in rows),
             start_shift=self.start_shift[used],
             output_shift=self.output_shift[rows],
+            events=tuple(self.events[m] for m in used),
         )
 
     def block(self, counters: npt.NDArray[np.uint32], n: int) -> Array:
@@ -148,7 +152,7 @@ def path_job(
     if prices is None and scenarios is not None:
         raise InputError("prices: the price dataset is needed to resolve the scenarios' price moves")
     prices = None if prices is None else _in_order(prices, spec.assets)
-    models: dict[tuple[str, bytes], tuple[Model, npt.NDArray[np.float64]]] = {}
+    models: dict[tuple[Any, ...], tuple[Model, npt.NDArray[np.float64], tuple[PathEvent, ...]]] = {}
     model_of: list[int] = []
     outputs: list[npt.NDArray[np.float64]] = []
     zeros = np.zeros(len(spec.assets))
@@ -157,19 +161,22 @@ def path_job(
         shift = np.zeros(len(spec.assets))
         if prices is not None:
             _log_moves(scenario.price_shock(prices), shift)
-        inner, outer = (shift, zeros) if model.price_enters_dynamics else (zeros, shift)
-        key = (model.fingerprint(), inner.tobytes())
-        models.setdefault(key, (model, inner))
+        events = resolve_events(scenario, spec=spec, model=model)
+        inside = model.price_enters_dynamics or read_prices(events)
+        inner, outer = (shift, zeros) if inside else (zeros, shift)
+        key = (model.fingerprint(), inner.tobytes(), *(event.fingerprint() for event in events))
+        models.setdefault(key, (model, inner, events))
         model_of.append(list(models).index(key))
         outputs.append(outer)
     return PathJob(
         spec=spec,
         steps=steps,
         scenarios=names,
-        models=tuple(model for model, _ in models.values()),
+        models=tuple(model for model, _, _ in models.values()),
         model_of=tuple(model_of),
-        start_shift=np.stack([shift for _, shift in models.values()]),
+        start_shift=np.stack([shift for _, shift, _ in models.values()]),
         output_shift=np.stack(outputs),
+        events=tuple(events for _, _, events in models.values()),
     )
 
 

@@ -14,8 +14,9 @@ from riskops.checks import check_finite, check_integer, check_one_of
 from riskops.errors import InputError
 from riskops.models import Model
 from riskops.reductions import Groups
+from riskops.rng import MAX_PATHS
 
-__all__ = ["METHODS", "Sampling"]
+__all__ = ["METHODS", "PILOT_PATHS", "Sampling"]
 
 #: The arrangements, and the groups of paths that each leaves independent.
 METHODS = {
@@ -27,6 +28,9 @@ METHODS = {
     "sobol": "replicate",
     "stratified": "tile",
 }
+
+#: Paths of a pilot: the last ones that the generator can number, which no arranged run may reach.
+PILOT_PATHS = 65_536
 
 #: Vectors by the name of a shock: one number a factor.
 ByShock = Mapping[str, tuple[float, ...]]
@@ -115,7 +119,12 @@ class Sampling:
 
     def check(self, model: Model, *, paths: int) -> None:
         """Refuse a model or a number of paths that the arrangement does not serve."""
-        self.groups.number(paths)
+        try:
+            self.groups.number(paths)
+        except InputError as problem:
+            raise InputError(f"simulation.{problem}, by sampling.method {self.method}") from problem
+        if self.method != "plain" and paths > MAX_PATHS - PILOT_PATHS:
+            raise InputError(f"simulation.paths: {paths} leave no paths to the pilot of sampling.method {self.method}")
         if self.method in ("plain", "control_variate"):
             return
         normals = {shock.name for shock in model.shocks if shock.kind == "normal"}

@@ -49,9 +49,36 @@ def _mix(out, draws, matrix):  # type: ignore[no-untyped-def]
                 j += 1
 
 
+#: States whose coefficients are blended; reading more of them from memory path by path is quicker.
+FEW_STATES = 4
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _mix_by_state(out, draws, matrices, selector):  # type: ignore[no-untyped-def]
-    """The same sum with the matrix that each path's index state selects; the order of terms is that of ``_mix``."""
+def _mix_few_states(out, draws, matrices, selector):  # type: ignore[no-untyped-def]
+    """The same sum with the matrix that each path's index state selects, one of up to four: every coefficient is taken
+    from two pairs of constants, which vectorises."""
+    assets, n = out.shape
+    last = matrices.shape[0] - 1
+    strip = 512
+    for start in range(0, n, strip):
+        stop = min(start + strip, n)
+        state = selector[0, start:stop]
+        for a in range(assets):
+            row = out[a, start:stop]
+            for j in range(a + 1):
+                m0, m1 = matrices[0, a, j], matrices[min(1, last), a, j]
+                m2, m3 = matrices[min(2, last), a, j], matrices[min(3, last), a, j]
+                draw = draws[j, start:stop]
+                for i in range(stop - start):
+                    odd = (state[i] & np.int32(1)) != 0
+                    low, high = m1 if odd else m0, m3 if odd else m2
+                    taken = high if state[i] >= np.int32(2) else low
+                    row[i] = taken * draw[i] if j == 0 else fma(taken, draw[i], row[i])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _mix_many_states(out, draws, matrices, selector):  # type: ignore[no-untyped-def]
+    """The same for any number of states; the order of terms is that of ``_mix``."""
     assets, n = out.shape
     for a in range(assets):
         for i in range(n):
@@ -113,7 +140,9 @@ class MixedShocks:
             elif shock.table is not None:
                 _gather_rows(out, drawn, tables[shock.table])
             elif shock.selector is not None and shock.mixing is not None:
-                _mix_by_state(out, drawn, tables[shock.mixing], state[shock.selector])
+                few = len(tables[shock.mixing]) <= FEW_STATES
+                mix = _mix_few_states if few else _mix_many_states
+                mix(out, drawn, tables[shock.mixing], state[shock.selector])
             elif shock.mixing is not None:
                 _mix(out, drawn, tables[shock.mixing])
             received[shock.name] = out

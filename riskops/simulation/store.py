@@ -64,11 +64,15 @@ def reserve(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
 
 
 def check_reserved(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
-    """Refuse a stored array whose shape, dtype or chunks are not those of ``array``: nothing in it could be used."""
+    """Hold a stored array to the shape, dtype and chunks of ``array``; one of fewer paths, all in whole chunks, is
+    extended, and anything else is refused: nothing in it could be used."""
     found = zarr.open_array(store, path=str(array.name), mode="r")
     held = (found.shape, str(found.dtype), found.chunks[-1])
     wanted = (array.shape, str(array.dtype), min(chunk_paths, array.shape[-1]))
-    if held != wanted:
+    same_rows = (found.shape[:-1], *held[1:]) == (array.shape[:-1], *wanted[1:])
+    if same_rows and found.shape[-1] < array.shape[-1] and found.shape[-1] % found.chunks[-1] == 0:
+        zarr.open_array(store, path=str(array.name), mode="r+").resize(array.shape)
+    elif held != wanted:
         texts = [f"{dtype} {shape} in chunks of {chunk} paths" for shape, dtype, chunk in (held, wanted)]
         raise StoreError(f"{store.parent.name}: {array.name} is stored as {texts[0]}, not as {texts[1]}")
 

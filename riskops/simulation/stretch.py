@@ -17,6 +17,7 @@ from riskops.models import Model, Shock
 from riskops.models.base import Array
 from riskops.rng import TILE
 from riskops.simulation.draws import Antithetic, Draws, Importance, MomentMatched, Stratified
+from riskops.simulation.events import PathEvent, apply_events
 from riskops.simulation.shocks import MixedShocks
 from riskops.simulation.sobol_draws import SobolDraws
 from riskops.simulation.spec import SimulationSpec
@@ -56,6 +57,9 @@ class StretchJob(Protocol):
     @property
     def output_shift(self) -> npt.NDArray[np.float64]: ...
 
+    @property
+    def events(self) -> tuple[tuple[PathEvent, ...], ...]: ...
+
 
 class Stretch:
     """The arrays that a stretch of paths is worked through in; one stretch after the other uses them."""
@@ -89,6 +93,9 @@ class Stretch:
                 self._draws.draw(step)
                 for model, state, table in zip(job.models, self._states, self._tables, strict=True):
                     model.advance(state, self._shocks.of(table, state), table)
+                for events, state in zip(job.events, self._states, strict=True):
+                    if events:
+                        apply_events(events, step, job.spec.time_of(step), state)
             if step == job.steps[kept]:
                 for row, m in enumerate(job.model_of):
                     _keep(out[row, kept, :assets], self._states[m]["log_growth"], self._offsets[row])
