@@ -112,6 +112,13 @@ _SPECS = (
         "Plain paths that would estimate the expected shortfall with the same error, as the errors in this sample say.",
         optional=_LEADING,
     ),
+    VariableSpec(
+        "value_at_risk_effective_sample_size",
+        _TAIL,
+        "paths",
+        "Plain paths that would estimate the value at risk with the same error, as the errors in this sample say.",
+        optional=_LEADING,
+    ),
 )
 
 _MEASURES = (

@@ -1,6 +1,7 @@
 """Measures of risk on simulated losses and paths: Dataset in, Dataset out, lazy, each figure with its error."""
 
 from riskops.measures.attribution import contributions_from, tail_contributions
+from riskops.measures.control_variates import controlled_tail_risk
 from riskops.measures.dependence import base_growth, comoments_reduction, dependence_from, return_dependence
 from riskops.measures.distribution import (
     histogram_dataset,
@@ -25,6 +26,7 @@ __all__ = [
     "base_growth",
     "comoments_reduction",
     "contributions_from",
+    "controlled_tail_risk",
     "dependence_from",
     "expected_shortfall",
     "histogram_dataset",

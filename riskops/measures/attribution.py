@@ -22,20 +22,28 @@ from dask.layers import ArrayValuesDep
 
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
+from riskops.measures.grouped_attribution import (
+    SUMS,
+    add_group_sums,
+    grouped_contributions,
+    grouped_marks,
+    tail_weight,
+)
 from riskops.measures.lazy import lazy_variables
-from riskops.measures.tail_risk import put_figure, with_errors
+from riskops.measures.tail_risk import put_figure, tail_reduction, with_errors
 from riskops.reductions import (
     Z95,
+    Groups,
     Reduction,
-    Tail,
     combine_states,
     finalized,
+    groups_of,
     interval_ranks,
-    needed_tail,
     order_index,
     quantile_and_shortfall,
     reduce_paths,
 )
+from riskops.reductions.batches import replicate_tree
 from riskops.reductions.tree import TileTree
 from riskops.rng import TILE
 from riskops.scalar import expm1_f32, expm1_f64, fma
@@ -88,18 +96,14 @@ def _simple_returns(growth: npt.NDArray[Any]) -> Float:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _add_contributions(  # type: ignore[no-untyped-def]
-    weight, mean, squares, losses, tile, column, position, ranks, boundary
+    weight, mean, squares, losses, tile, column, position, own, ranks, boundary
 ):
-    """Take in the losses of the assets, path by path: ``weight[tile, level, (ES, VaR)]``, the weighted ``mean[...,
-    asset]`` and the sum of weighted ``squares[..., asset]`` of deviations from it (West 1979)."""
+    """Take in the losses of the assets, path by path, each of its ``own`` weight: ``weight[tile, level, (ES, VaR)]``,
+    the weighted ``mean[..., asset]`` and the sum of weighted ``squares[..., asset]`` of deviations (West 1979)."""
     for e in range(len(tile)):
         for level in range(len(boundary)):
             for kind in range(2):
-                w = 0.0
-                if kind == 0:
-                    w = boundary[level] if position[e] == ranks[level, 0] else np.float64(position[e] < ranks[level, 0])
-                elif ranks[level, 1] <= position[e] <= ranks[level, 2]:
-                    w = 1.0
+                w = tail_weight(kind, position[e], own[e], ranks[level], boundary[level])
                 if w > 0.0:
                     weight[tile[e], level, kind] += w
                     share = w / weight[tile[e], level, kind]
@@ -119,11 +123,12 @@ def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
     share = right["weight"] / np.where(weight > 0.0, weight, 1.0)
     step = right["mean"] - left["mean"]
     between = (left["weight"] * share)[..., None] * step * step
-    return {
+    merged = {
         "weight": weight,
         "mean": left["mean"] + share[..., None] * step,
         "squares": left["squares"] + right["squares"] + between,
     }
+    return {name: left[name] + right[name] for name in left if name not in merged} | merged
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,15 +137,18 @@ class TailSums(Reduction):
     tiles.
 
     ``chunk`` takes the tail itself, as ``loss`` and ``path`` ``(portfolio, horizon, keep)`` of the base scenario,
-    and the range of paths that it is to look at.
+    and the range of paths that it is to look at. With ``groups``, or weights ``path_weight``, it also takes the marks
+    of the tail (:func:`riskops.measures.grouped_attribution.grouped_marks`) and adds up what their errors need.
     """
 
     job: PathJob
     exposure: Float
     levels: tuple[float, ...]
+    groups: Groups | None = None
 
     def __dask_tokenize__(self) -> object:
-        return ("TailSums", self.job.__dask_tokenize__(), self.exposure.tobytes(), self.levels)
+        groups = self.groups and self.groups.text
+        return ("TailSums", self.job.__dask_tokenize__(), self.exposure.tobytes(), self.levels, groups)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -155,29 +163,35 @@ class TailSums(Reduction):
         order = np.lexsort((flat[inside], rows[inside]))
         row, path = rows[inside][order], flat[inside][order]
         position = (np.arange(paths.size) % paths.shape[-1])[inside][order]
+        own = block["path_weight"].reshape(-1)[inside][order] if "path_weight" in block else np.ones(len(path))
         tiles = -(-(stop - first_path) // TILE)
         portfolios, horizons = paths.shape[:2]
         shape = (tiles, portfolios, horizons, len(self.levels), 2)
-        weight = np.zeros(shape)
-        mean, squares = np.zeros((*shape, len(self.job.spec.assets))), np.zeros((*shape, len(self.job.spec.assets)))
+        wide = (*shape, len(self.job.spec.assets))
+        leaves = {"weight": np.zeros(shape), "mean": np.zeros(wide), "squares": np.zeros(wide)}
+        inner = self.groups is not None and self.groups.unit != "replicate"  # groups do not leave their tiles
+        sums = dict(zip(SUMS, (np.zeros(shape), np.zeros(wide), np.zeros(wide)), strict=True)) if inner else {}
+        n, groups, tile = self.job.spec.paths, self.groups, (path - first_path) // TILE
+        plain = (_ranks(self.levels, n), _boundary_weights(self.levels, n)) if groups is None else None
         if len(path):
             growth, column = self._draw_again(path)
-            n = self.job.spec.paths
-            ranks, boundary = _ranks(self.levels, n), _boundary_weights(self.levels, n)
             returns = [_simple_returns(growth[0, h]) for h in range(horizons)]
-            for r in range(portfolios * horizons):
-                p, h = divmod(r, horizons)
-                mine = row == r
-                _add_contributions(
-                    *(array[:, p, h] for array in (weight, mean, squares)),
-                    -self.exposure[p][:, None] * returns[h],
-                    (path[mine] - first_path) // TILE,
-                    column[mine],
-                    position[mine],
-                    ranks,
-                    boundary,
-                )
-        return TileTree.from_tiles(first_path // TILE, {"weight": weight, "mean": mean, "squares": squares}, _merge)
+            for p, h in np.ndindex(portfolios, horizons):
+                losses = -self.exposure[p][:, None] * returns[h]
+                marks = plain or (block["ranks"][p, h], block["boundary"][p, h])
+                mine = np.flatnonzero(row == p * horizons + h)
+                of = (each[mine] for each in (tile, column, position, own))
+                _add_contributions(*(array[:, p, h] for array in leaves.values()), losses, *of, *marks)
+                if groups is not None and inner:
+                    group = groups.of(path)
+                    mine = mine[np.argsort(group[mine], kind="stable")]
+                    of = (each[mine] for each in (tile, group, column, position, own))
+                    add_group_sums(*(array[:, p, h] for array in sums.values()), losses, *of, *marks)
+        first = first_path // TILE
+        if groups is None or inner:
+            return TileTree.from_tiles(first, leaves | sums, _merge)
+        leaves["sums"] = leaves["weight"][..., None] * leaves["mean"]
+        return replicate_tree(first, leaves, groups.replicates, _merge, names=("weight", "sums"))
 
     def _draw_again(self, path: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
         """Log growth of the counters that these paths share, and the column in which each path stands."""
@@ -207,7 +221,8 @@ def tail_contributions(
     Parameters
     ----------
     losses
-        ``loss`` ``([scenario,] portfolio, horizon, path)`` of the job's paths.
+        ``loss`` ``([scenario,] portfolio, horizon, path)`` of the job's paths, with ``loss_weight`` where they are
+        weighted.
     job
         What the paths were made from (:func:`riskops.simulation.path_job`): tail paths are drawn again from it.
     book
@@ -233,7 +248,9 @@ def tail_contributions(
     influence function ``(L_a - m_a) 1{L > VaR} / (1 - level) - (C_a - m_a)``. VaR: the mean asset loss ``m_a`` over the
     order statistics inside VaR's 95 % interval, times the reported scale, which makes them sum to VaR; the error
     joins the mean's own and ``m_a / VaR`` times the error of VaR. It shrinks as slowly as ``n^(-1/4)``, since the
-    window does, and the scale means nothing where VaR is near zero. A NaN loss is an error.
+    window does, and the scale means nothing where VaR is near zero. A NaN loss is an error. Where paths are weighted,
+    or depend on each other (attribute ``independent``), every path counts by its weight, and the sums of the same
+    influence functions over the independent groups give the errors.
 
     References
     ----------
@@ -258,8 +275,8 @@ def tail_contributions(
     """
     levels = check_levels("level", level)
     validate(losses, "loss")
-    keep = needed_tail(levels, losses.sizes["path"])
-    return contributions_from(reduce_paths(losses, Tail(keep=keep)), losses, job=job, book=book, level=levels)
+    tail = reduce_paths(losses, tail_reduction(losses, levels))
+    return contributions_from(tail, losses, job=job, book=book, level=levels)
 
 
 def contributions_from(
@@ -274,15 +291,18 @@ def contributions_from(
     assets = list(job.spec.assets)
     exposure = np.ascontiguousarray(book["exposure"].sel(asset=assets, portfolio=loss["portfolio"].values).values)
     base = job.select(job.scenarios[:1], steps)
-    sums = TailSums(base, exposure, tuple(level))
+    groups = groups_of(losses.attrs)
+    plain = groups.unit == "path" and "loss_weight" not in losses
+    sums = TailSums(base, exposure, tuple(level), None if plain else groups)
     tail = da.map_blocks(
         _base_tail,
         result,
         scenario="scenario" in loss.dims,
         key=key,
+        sums=sums,
         dtype=object,
         meta=np.empty((), object),
-        name=f"base-tail-{tokenize(result.name, key)}",
+        name=f"base-tail-{tokenize(result.name, key, sums)}",
     )
     sizes = loss.data.chunks[-1]
     starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
@@ -312,6 +332,7 @@ def contributions_from(
         sizes={"portfolio": len(exposure), "horizon": len(horizons), "level": len(level), "asset": len(assets)},
         stage="contributions",
         levels=tuple(level),
+        groups=None if plain else groups.text,
     )
 
 
@@ -321,14 +342,17 @@ def _box(value: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return boxed
 
 
-def _base_tail(result: npt.NDArray[Any], scenario: bool, key: str | None) -> npt.NDArray[Any]:
+def _base_tail(result: npt.NDArray[Any], scenario: bool, key: str | None, sums: TailSums) -> npt.NDArray[Any]:
     tail = result.item() if key is None else result.item()[key]
     first = 0 if scenario else slice(None)
-    return _box({"loss": tail["loss"][first], "path": tail["path"][first], "paths": int(tail["paths"])}, ())
+    base = {"loss": tail["loss"][first], "path": tail["path"][first], "paths": int(tail["paths"])}
+    if "weight" in tail:
+        base["path_weight"] = tail["weight"][first]
+    return _box(base if sums.groups is None else base | grouped_marks(base, levels=sums.levels, groups=sums.groups), ())
 
 
 def _chunk_sums(tail: npt.NDArray[Any], first_path: Any, size: Any, reduction: TailSums) -> npt.NDArray[Any]:
-    block = {"path": tail.item()["path"], "paths": int(size)}
+    block = tail.item() | {"paths": int(size)}
     return _box(reduction.chunk(block, first_path=int(first_path)), (1,))
 
 
@@ -336,8 +360,12 @@ def _join(total: npt.NDArray[Any], tail: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return _box(total.item() | tail.item(), ())
 
 
-def contribution_figures(result: Mapping[str, Any], *, levels: Sequence[float]) -> dict[str, Float]:
+def contribution_figures(
+    result: Mapping[str, Any], *, levels: Sequence[float], groups: str | None = None
+) -> dict[str, Float]:
     """Contributions and their errors from the sums: plain arithmetic, no graph."""
+    if groups is not None:
+        return grouped_contributions(result, levels=levels, groups=Groups.from_text(groups), measures=MEASURES)
     weight, mean, squares = result["weight"], result["mean"], result["squares"]
     losses, n = result["loss"], int(result["paths"])
     portfolios, horizons = losses.shape[:2]

@@ -43,6 +43,8 @@ from riskops.simulation.sampling import PILOT_PATHS
 __all__ = ["check_controlled", "controlled_figures", "controlled_tail_risk", "expected_loss"]
 
 Floats = npt.NDArray[np.float64]
+#: The effective sample sizes of ES and of VaR.
+SIZES = ("effective_sample_size", "value_at_risk_effective_sample_size")
 Placed = list[tuple[tuple[int, ...], tuple[float, float, float, float]]]
 
 
@@ -118,7 +120,7 @@ def controlled_tail_risk(
     return lazy_variables(
         both,
         _corrected,
-        outputs=dict.fromkeys([*names, "effective_sample_size"], (*lead, "level")),
+        outputs=dict.fromkeys([*names, *SIZES], (*lead, "level")),
         coords={**{d: loss[d] for d in lead if d in loss.coords}, "level": list(level)},
         sizes={**{d: loss.sizes[d] for d in lead}, "level": len(level)},
         stage="control-variate",
@@ -196,7 +198,7 @@ def controlled_figures(
     """
     tail, moments = summary["tail"], summary["moments"]
     n = int(tail["paths"])
-    out: dict[str, Placed] = {"value_at_risk": [], "expected_shortfall": [], "effective_sample_size": []}
+    out: dict[str, Placed] = {name: [] for name in ("value_at_risk", "expected_shortfall", *SIZES)}
     for row in np.ndindex(*tail["loss"].shape[:-1]):
         worst, mean = tail["loss"][row], float(moments["mean"][row])
         variance = float(moments["standard_deviation"][row]) ** 2
@@ -217,8 +219,10 @@ def controlled_figures(
             at = (*row, column)
             out["value_at_risk"].append((at, (quantile, (high - low) / (2.0 * Z95), low, high)))
             out["expected_shortfall"].append((at, (shortfall, wide, shortfall - Z95 * wide, shortfall + Z95 * wide)))
-            plain = found.excess_variance / (mass * mass)
-            out["effective_sample_size"].append((at, (plain / (wide * wide) if wide > 0 else math.nan, 0.0, 0.0, 0.0)))
+            plain = (found.excess_variance / (mass * mass), found.indicator_variance)
+            for name, variance_of, left in zip(SIZES, plain, (wide, error), strict=True):
+                size = variance_of / (left * left) if left > 0.0 else math.nan
+                out[name].append((at, (size, 0.0, 0.0, 0.0)))
     return out
 
 

@@ -40,6 +40,7 @@ class GroupedTail:
     expected_shortfall_error: float
     reach: float
     effective_sample_size: float
+    value_at_risk_effective_sample_size: float
     paths: npt.NDArray[np.int64]
     inside: Floats
     excess: Floats
@@ -113,6 +114,7 @@ def grouped_estimate(
         expected_shortfall_error=math.sqrt(shortfall_variance),
         reach=reach,
         effective_sample_size=plain / shortfall_variance if shortfall_variance > 0.0 else math.nan,
+        value_at_risk_effective_sample_size=mass * (1.0 - mass) / (error * error) if error > 0.0 else math.nan,
         paths=tail_paths,
         inside=inside,
         excess=excess / mass,
@@ -162,7 +164,8 @@ def grouped_figures(
     lead = tail["loss"].shape[:-1]
     n = int(tail["paths"])
     found: dict[tuple[int, ...], GroupedTail] = {}
-    out: dict[str, list[Any]] = {"value_at_risk": [], "expected_shortfall": [], "effective_sample_size": []}
+    sizes = ("effective_sample_size", "value_at_risk_effective_sample_size")
+    out: dict[str, list[Any]] = {name: [] for name in ("value_at_risk", "expected_shortfall", *sizes)}
     if stressed:
         out |= {"value_at_risk_change": [], "expected_shortfall_change": []}
     for row in np.ndindex(*lead):
@@ -178,7 +181,8 @@ def grouped_figures(
             var = (one.value_at_risk, one.value_at_risk_error, one.value_at_risk_low, one.value_at_risk_high)
             out["value_at_risk"].append((at, var))
             out["expected_shortfall"].append((at, (es, error, es - one.reach * error, es + one.reach * error)))
-            out["effective_sample_size"].append((at, (one.effective_sample_size, 0.0, 0.0, 0.0)))
+            for name in sizes:
+                out[name].append((at, (getattr(one, name), 0.0, 0.0, 0.0)))
             if stressed and row[0] > 0:
                 base = found[(0, *at[1:])]
                 errors = change_errors(base, one, n=n, groups=groups)

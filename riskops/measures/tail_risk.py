@@ -191,7 +191,7 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
     names = with_errors([*MEASURES, *(f"{m}_change" for m in MEASURES if stressed)])
     groups = groups_of(losses.attrs)
     if groups.unit != "path":
-        names.append("effective_sample_size")
+        names += ["effective_sample_size", "value_at_risk_effective_sample_size"]
     return lazy_variables(
         result,
         tail_figures,

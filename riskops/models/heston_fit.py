@@ -55,7 +55,7 @@ def _filter(returns, kappa, theta, sigma, rho, years, places, out):  # type: ign
     level = 0.5 * theta * sigma * sigma * reach * reach / kappa
     pull = rho * sigma * reach / (kappa * years)
     rest = fma(-rho, rho, 1.0)
-    constant = 0.5 * log(6.283185307179586 * years)
+    constant = log(sqrt(6.283185307179586 * years))
     mean, variance = theta, theta * sigma * sigma / (2.0 * kappa)
     values, priors, likelihoods = np.empty(size), np.empty(size), np.empty(size)
     for t in range(returns.shape[0]):
@@ -65,12 +65,11 @@ def _filter(returns, kappa, theta, sigma, rho, years, places, out):  # type: ign
         unit = sqrt((1.0 + 1.0 / shape) / shape)  # the deviation of the logarithm, nearly
         centre = log(mean)
         for j in range(size):
-            place = unit * places[j]
-            grown = expm1(place)
+            grown = expm1(unit * places[j])
             values[j] = fma(mean, grown, mean)
             surprise = fma(0.5 * years, values[j] - theta, returns[t])
-            priors[j] = exp(shape * (place - grown))
-            likelihoods[j] = -0.5 * (centre + place + surprise / years * (surprise / values[j]))
+            priors[j] = exp(shape * fma(unit, places[j], -grown))
+            likelihoods[j] = -0.5 * fma(surprise / years, surprise / values[j], fma(unit, places[j], centre))
         highest = -np.inf
         for j in range(size):
             # where the prior is nothing, so is the posterior, and its likelihood must not set the scale

@@ -2,7 +2,7 @@
 
 A kernel is a plain function over arrays whose last axis runs over paths, and over tables. On the CPU it is compiled as
 it stands and loops over the paths of the block, which LLVM turns into vector instructions. On a device the very same
-function is compiled once more and every thread calls it with the one column of each array that is its path.
+function is compiled once more and every thread calls it with the part of each array that is its path's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import njit
 
+from riskops.backend import device_view, is_on_device, to_device
 from riskops.errors import InputError
 
 __all__ = ["PathKernel", "path_kernel"]
 
 THREADS = 256
+#: Threads that a device runs in step: a block of fewer paths than ``THREADS`` has whole multiples of these.
+WARP = 32
 
 
 class PathKernel:
@@ -42,21 +46,23 @@ class PathKernel:
         self._device: Any = None
 
     def __call__(self, *arrays: Any) -> None:
-        if hasattr(arrays[0], "__cuda_array_interface__"):
+        if is_on_device(arrays[0]):
             self._launch(arrays)
         else:
             self._host(*arrays)
 
     def _launch(self, arrays: Sequence[Any]) -> None:
-        paths = arrays[0].shape[1]
+        paths = arrays[0].shape[arrays[0].ndim - 1]
         if self._device is None:
             self._device = _device_kernel(self._host, self._along, self._tables)
         if paths:
-            self._device[-(-paths // THREADS), THREADS](*arrays)
+            given = [device_view(to_device(array)) if isinstance(array, np.ndarray) else array for array in arrays]
+            threads = min(THREADS, -(-paths // WARP) * WARP)
+            self._device[-(-paths // threads), threads](*given)
 
 
 def _device_kernel(function: Any, along: int, tables: int) -> Any:
-    """The kernel whose thread calls ``function`` with its path's column of the first ``along`` arrays.
+    """The kernel whose thread calls ``function`` with its path's part of the first ``along`` arrays.
 
     Device code takes no variable arguments, so the kernel of each arity is written out here, from these names alone.
     """
@@ -64,11 +70,11 @@ def _device_kernel(function: Any, along: int, tables: int) -> Any:
 
     columns = [f"a{k}" for k in range(along)]
     rest = [f"t{k}" for k in range(tables)]
-    taken = ", ".join([*(f"{name}[:, path : path + 1]" for name in columns), *rest])
+    taken = ", ".join([*(f"{name}[..., path : path + 1]" for name in columns), *rest])
     source = (
         f"def kernel({', '.join([*columns, *rest])}):\n"
         "    path = cuda.grid(1)\n"
-        "    if path < a0.shape[1]:\n"
+        "    if path < a0.shape[a0.ndim - 1]:\n"
         f"        function({taken})\n"
     )
     scope: dict[str, Any] = {"cuda": cuda, "function": function}
@@ -96,8 +102,10 @@ def path_kernel(*, tables: Sequence[str] = ()) -> Callable[[Callable[..., None]]
 
     Notes
     -----
-    The function takes arrays ``(asset or 1, path)`` first, at least one, then tables. It calls scalar functions alone
-    (:mod:`riskops.scalar`, :mod:`riskops.tables`), allocates nothing, and treats every path by itself.
+    The function takes arrays ``(asset or 1, path)``, or of more dims, the last of which is ``path``, first, at least
+    one, then tables, which may also be single numbers. It calls scalar functions alone (:mod:`riskops.scalar`,
+    :mod:`riskops.tables`), allocates nothing, and treats every path by itself. Tables that are NumPy's are copied to
+    the device of the arrays at every call.
 
     Examples
     --------

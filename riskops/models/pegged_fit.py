@@ -90,11 +90,12 @@ class _History:
 
     def mixture(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
         """Log weights ``(count,)``, residuals ``(observation, count)``, variances ``(count,)`` of the transitions."""
-        from scipy import stats
+        from scipy import special
 
         model = self.model(parameters)
         moved, means, variances = transition(model, self.deviations[:-1], asset=0, days=self.days)
-        weights = stats.poisson.logpmf(np.arange(len(means)), model.jump_intensity[0] * self.days)
+        counts, expected = np.arange(len(means)), model.jump_intensity[0] * self.days
+        weights = special.xlogy(counts, expected) - expected - special.gammaln(counts + 1.0)
         return weights, (self.deviations[1:] - moved)[:, None] - means, variances
 
     def log_likelihood(self, parameters: Floats) -> float:

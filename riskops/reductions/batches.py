@@ -7,6 +7,7 @@ no batch. With fewer than two batches the error is NaN, and so it is where a til
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,18 +84,22 @@ def fold_batches(statistics: Float, whole: npt.NDArray[np.bool_]) -> dict[str, F
     return {name: array[0] for name, array in total.items()}
 
 
-def replicate_tree(first_tile: int, leaves: Values, replicates: int, merge: Merge) -> TileTree:
+def replicate_tree(
+    first_tile: int, leaves: Values, replicates: int, merge: Merge, *, names: Sequence[str] | None = None
+) -> TileTree:
     """The tree of tiles whose values also stand in slots, one a replicate: tile t in slot t modulo ``replicates``.
 
-    The slots that a tile does not fill are zero; so that they cost little, the tiles are worked through in stretches.
+    ``names`` are the values that do so, all when it is None. The slots that a tile does not fill are zero; so that they
+    cost little, the tiles are worked through in stretches.
     """
-    tiles = len(next(iter(leaves.values())))
-    stretch = max(1, LEAF_NUMBERS // (replicates * sum(array[0].size for array in leaves.values())))
+    tiles, slotted = len(next(iter(leaves.values()))), tuple(leaves) if names is None else names
+    stretch = max(1, LEAF_NUMBERS // (replicates * sum(leaves[name][0].size for name in slotted)))
     trees = []
     for start in range(0, tiles, stretch):
         part = {name: array[start : start + stretch] for name, array in leaves.items()}
         slots: dict[str, npt.NDArray[Any]] = {}
-        for name, array in part.items():
+        for name in slotted:
+            array = part[name]
             slots[SLOT + name] = np.zeros((len(array), replicates, *array.shape[1:]))
             rows = np.arange(len(array))
             slots[SLOT + name][rows, (first_tile + start + rows) % replicates] = array

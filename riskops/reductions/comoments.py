@@ -257,7 +257,7 @@ class CoMoments(Reduction):
         return {
             "count": total["count"].astype(np.int64),
             "batches": total["batches"].astype(np.int64),
-            "reach": np.float64(Z95 if plain else batch_reach(float(total["batches"]))),
+            "reach": np.asarray(Z95 if plain else batch_reach(float(total["batches"]))),
             "mean": total["mean"],
             "covariance": _unpack(covariance, assets),
             "covariance_standard_error": _unpack(error[..., :pairs], assets),

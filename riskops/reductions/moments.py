@@ -211,7 +211,7 @@ class Moments(Reduction):
         return {
             "count": n.astype(np.int64),
             "batches": total["batches"].astype(np.int64),
-            "reach": np.float64(Z95 if self._plain else batch_reach(float(total["batches"]))),
+            "reach": np.asarray(Z95 if self._plain else batch_reach(float(total["batches"]))),
             "mean": total["mean"],
             "mean_standard_error": deviation / np.sqrt(n) if self._plain else error[..., -4],
             "standard_deviation": deviation,

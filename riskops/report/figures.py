@@ -34,6 +34,11 @@ COLUMNS = (
 
 _PAIRWISE = ("covariance", "correlation")
 _NOT_SIMULATED = ("historical_value_at_risk", "historical_expected_shortfall", "stress_loss", "stress_drawdown")
+#: Where a measure's effective sample size stands when the draws are arranged.
+_SAMPLE_SIZES = {
+    "expected_shortfall": "effective_sample_size",
+    "value_at_risk": "value_at_risk_effective_sample_size",
+}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -96,6 +101,8 @@ def _records(results: xr.Dataset, name: str) -> Iterable[dict[str, Any]]:
             error = np.asarray(results[name + suffix].transpose(*dims).values, dtype=np.float64)[keep].tolist()
             columns[suffix[1:]] = [number if math.isfinite(number) else None for number in error]
     columns["effective_paths"] = _effective(results, name, dims, keep)
+    if name in _SAMPLE_SIZES and _SAMPLE_SIZES[name] in results:
+        columns |= _reduced(results, name, dims, keep)
     constant = dict.fromkeys(COLUMNS) | {"measure": name, "scenario": "base", "unit": unit}
     names = tuple(columns)
     for row in zip(*columns.values(), strict=True):
@@ -132,6 +139,14 @@ def _effective(results: xr.Dataset, name: str, dims: list[str], keep: np.ndarray
     if len(by_horizon) != results.sizes["horizon"]:
         raise InputError(f"{name}: {len(by_horizon)} effective_observations are not one for each horizon")
     return [by_horizon[i] for i in np.nonzero(keep)[dims.index("horizon")]]
+
+
+def _reduced(results: xr.Dataset, name: str, dims: list[str], keep: np.ndarray) -> dict[str, Sequence[Any]]:
+    """The effective sample size of arranged draws, and over the number of paths the variance reduction."""
+    sizes = results[_SAMPLE_SIZES[name]].transpose(*dims).values[keep].tolist()
+    paths = int(results.attrs["paths"])
+    known = [size if math.isfinite(size) else None for size in sizes]
+    return {"effective_paths": known, "variance_reduction": [None if k is None else k / paths for k in known]}
 
 
 def figures_csv(figures: Iterable[Mapping[str, Any]]) -> str:

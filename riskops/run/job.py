@@ -71,6 +71,8 @@ class RiskJob:
     def adjustments(self) -> list[str]:
         """What was changed because the configuration asked for it: gaps in the prices, a correlation matrix."""
         lines = list(self.prices.attrs.get("adjustments", []))
+        if self.controlled and len(self.scenarios) > 1:
+            lines.append("changes under stress are those of plain draws, not corrected by control variates")
         repair = self.calibration.get("nearest_correlation")
         if repair:
             lines.append(

@@ -14,6 +14,7 @@ from riskops.measures import (
     base_growth,
     comoments_reduction,
     contributions_from,
+    controlled_tail_risk,
     dependence_from,
     histogram_dataset,
     histogram_reduction,
@@ -86,9 +87,12 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
         states = recorder.checkpoint(states, "returns")
     dependence = finalized(combine_states(states, comoments), comoments)
 
+    tails = tail_risk_from(summary, losses, level=job.levels, key="tail")
+    if job.controlled:  # changes under stress stay those of the plain draws, whose paths they match
+        tails = tails.assign(controlled_tail_risk(summary, losses, job=job.paths, book=job.book, level=job.levels))
     measures = xr.merge(
         [
-            tail_risk_from(summary, losses, level=job.levels, key="tail"),
+            tails,
             moments_from(summary, losses, key="moments"),
             dependence_from(dependence, growth),
             contributions_from(summary, losses, job=job.paths, book=job.book, level=job.levels, key="tail"),

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from riskops.backend import copy_of
 from riskops.errors import InputError
 from riskops.models import Model, path_kernel
 from riskops.models.base import Array
@@ -125,7 +126,7 @@ class PriceMove:
         growth = state["log_growth"]
         deciding = growth if self.state is None else state[self.state]
         if self.asset is not None:  # a copy: the asset itself may be moved before the others are decided on
-            deciding = deciding[self.asset : self.asset + 1].copy()
+            deciding = copy_of(deciding[self.asset : self.asset + 1])
         how = _ALWAYS if self.state is None else _COMPARISONS[self.comparison]
         bound = self.value
         if not np.issubdtype(deciding.dtype, np.floating):  # a whole number is below 0.5 as it is below 1

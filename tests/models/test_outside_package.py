@@ -43,8 +43,8 @@ COMPILED = """
 from riskops.rng import tile_counters
 from riskops.simulation import SimulationSpec, path_job, simulate
 np.save(sys.argv[1], path_job(SimulationSpec(model, paths=1024, steps=3, seed=11)).block(tile_counters(0, 20), 20))
-spec = SimulationSpec(model, paths=65536, steps=3, seed=1, dtype="float64")
-np.save(sys.argv[2], simulate(spec, times=[3])["log_growth"].values[0])
+spec = SimulationSpec(model, paths=65536, steps=3, seed=1)
+np.save(sys.argv[2], simulate(spec, times=[3])["log_growth"].values[0].astype(float))
 np.save(sys.argv[3], np.column_stack([model.mean_log_growth(3 / 252), model.covariance_log_growth(3 / 252)]))
 """
 
