@@ -25,7 +25,6 @@ from riskops.cluster import Cluster, open_cluster
 from riskops.config import config_from_mapping
 from riskops.models import Model
 from riskops.portfolio import portfolio_loss
-from riskops.report import figures
 from riskops.rng import tile_counters
 from riskops.run import RiskJob, RunDirectory, market_risk, prepare, resume
 from riskops.run.execute import compute_results, results_text

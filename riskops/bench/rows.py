@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -36,7 +36,8 @@ class Row:
     """One comparison: the same work done by riskops and by a baseline, in one process and on the same cores.
 
     ``agrees`` says that both gave the same values: equal ones where the draws are the same, else within four standard
-    errors of one another.
+    errors of one another. ``notes`` are lines that the table shows below the work, ``details`` what a record holds
+    beyond the columns.
     """
 
     suite: str
@@ -47,6 +48,8 @@ class Row:
     baseline_s: float
     agrees: bool
     target: Target | None = None
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -59,8 +62,8 @@ class Row:
         return None if self.target is None else self.target.met(self.ours_s, self.baseline_s)
 
     def record(self) -> dict[str, Any]:
-        """The row as a plain mapping, for JSON."""
-        return {
+        """The row as a plain mapping, for JSON; ``details`` only where there are any."""
+        record = {
             "suite": self.suite,
             "name": self.name,
             "work": self.work,
@@ -70,6 +73,7 @@ class Row:
             "ratio": self.ratio,
             "agrees": self.agrees,
         }
+        return record | ({"details": dict(self.details)} if self.details else {})
 
 
 def bench_table(rows: Sequence[Row]) -> Table:
@@ -101,7 +105,7 @@ def bench_table(rows: Sequence[Row]) -> Table:
             table.add_section()
         suite = row.suite
         table.add_row(
-            Text.assemble((f"{row.suite}: {row.name}", "bold"), f", {row.work}"),
+            Text.assemble((f"{row.suite}: {row.name}", "bold"), f", {row.work}", *(f"\n  {note}" for note in row.notes)),
             Text(row.baseline),
             _seconds(row.ours_s),
             _seconds(row.baseline_s),

@@ -275,7 +275,7 @@ def tail_contributions(
     """
     levels = check_levels("level", level)
     validate(losses, "loss")
-    tail = reduce_paths(losses, tail_reduction(losses, levels))
+    tail = reduce_paths(losses, tail_reduction(losses, level=levels))
     return contributions_from(tail, losses, job=job, book=book, level=levels)
 
 

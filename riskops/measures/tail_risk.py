@@ -162,15 +162,15 @@ def tail_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.9
     """
     levels = check_levels("level", level)
     validate(losses, "loss")
-    return tail_risk_from(reduce_paths(losses, tail_reduction(losses, levels)), losses, level=levels)
+    return tail_risk_from(reduce_paths(losses, tail_reduction(losses, level=levels)), losses, level=levels)
 
 
-def tail_reduction(losses: xr.Dataset, levels: Sequence[float], *, controlled: bool = False) -> Reduction:
+def tail_reduction(losses: xr.Dataset, *, level: Sequence[float], controlled: bool = False) -> Reduction:
     """The reduction that keeps what VaR, ES and their intervals need of these losses, weighted where they are."""
     n, groups = losses.sizes["path"], groups_of(losses.attrs)
     if "loss_weight" in losses:
-        return WeightedTail(mass=needed_mass(levels, n, groups))
-    return Tail(keep=tail_size(levels, n, groups, controlled=controlled))
+        return WeightedTail(mass=needed_mass(level, n, groups))
+    return Tail(keep=tail_size(level, n, groups, controlled=controlled))
 
 
 def tail_size(levels: Sequence[float], n: int, groups: Groups, *, controlled: bool = False) -> int:

@@ -219,7 +219,7 @@ class Heston(Model):
 
         On simulated series of 8000 days the filter's bias was at most 5 % in the volatility of variance and 7 % of the
         leverage (towards zero) where ``2 kappa theta / sigma^2`` is 1.5 to 2; at 0.5, where the variance spends much
-        time near zero, 15 % down, 15 % towards zero, and 20 % up in mean reversion. Correlations came out 2 to 8 % too
+        time near zero, 15 % down, 15 % towards zero, and 20 % up in mean reversion. Correlations came out 1 to 9 % too
         small, because the filtered deviations are not the true ones.
         """
         return cls.calibrate(

@@ -74,7 +74,7 @@ def variance_of_log_growth(model: SquareRootVariance, years: float) -> Floats:
     >>> from riskops.models.heston import Heston
     >>> model = Heston(("A",), [0.0], [0.04], [1.5], [0.04], [0.3], [-0.7], [[1.0]])
     >>> variance_of_log_growth(model, 1.0).round(5).tolist()
-    [0.04325]
+    [0.04281]
     """
     check_positive("years", years)
     kappa, theta, sigma = model.mean_reversion, model.long_run_variance, model.volatility_of_variance

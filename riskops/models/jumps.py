@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,9 @@ from riskops.errors import InputError
 from riskops.models.base import Model
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation
+from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.parameters import check_assets, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.tables import poisson_thresholds
-
-if TYPE_CHECKING:
-    from riskops.models.jumps_fit import CommonJumps, JumpLikelihood
 
 __all__ = [
     "MOST_JUMPS",

@@ -1,15 +1,14 @@
 """How jump diffusions are fitted: maximum likelihood asset by asset, days of common jumps, correlation of diffusions.
 
-A model brings the likelihood of one asset's standardised daily log returns (:class:`JumpLikelihood`) and a function
-that makes the parameters of common jumps from the returns on their days; everything else is here.
+A model brings the likelihood of one asset's standardised daily log returns and a function that makes the parameters of
+common jumps from the returns on their days (:mod:`riskops.models.jump_likelihood`); everything else is here.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +18,16 @@ from riskops.checks import check_one_of, check_positive
 from riskops.errors import InputError
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import JumpDiffusion, check_intensity
 from riskops.models.parameters import drift_of
 from riskops.models.sample import Sample, sample_log_returns
 from riskops.threads import pinned_threads
 
-__all__ = ["CommonJumps", "JumpLikelihood", "OwnJumps", "calibrate_jumps", "maximise"]
+__all__ = ["OwnJumps", "calibrate_jumps", "maximise"]
 
 Floats = npt.NDArray[np.float64]
 M = TypeVar("M", bound=JumpDiffusion)
-
-#: From the returns on the days of common jumps less an ordinary day's mean ``(day, asset)``, the median of each day's
-#: standardised returns ``(day,)``, and an ordinary day's covariance: the parameters of the common jumps.
-CommonJumps = Callable[[Floats, Floats, Floats], Mapping[str, Any]]
 
 #: A likelihood of five or six parameters asks for this much.
 FEWEST_OBSERVATIONS = 100
@@ -39,42 +35,6 @@ FEWEST_COMMON_DAYS = 5
 
 #: The largest slope of the average log likelihood, a unit of a parameter, that counts as a maximum.
 _FLAT = 1e-4
-
-
-class JumpLikelihood(ABC):
-    """The likelihood of one asset's daily log returns in units of their standard deviation, around their mean.
-
-    Its arguments ``theta`` are the mean of the diffusion, the logarithm of its deviation, and the jumps' parameters.
-    """
-
-    #: What ``theta`` is called in reports, and the parameters of the model that ``natural`` makes of it.
-    labels: ClassVar[tuple[str, ...]]
-    names: ClassVar[tuple[str, ...]]
-
-    def __init__(self, x: Floats, largest: float) -> None:
-        self.x = x
-        #: The largest intensity a day.
-        self.largest = largest
-        #: Heavier than normal by at least a little, for the starts.
-        self.skewness = float(np.mean(x**3))
-        self.kurtosis = max(float(np.mean(x**4)) - 3.0, 0.1)
-
-    @abstractmethod
-    def starts(self) -> Sequence[Floats]:
-        """Where to start from, by the moments of the sample."""
-
-    @abstractmethod
-    def bounds(self) -> Sequence[tuple[float, float]]:
-        """The range of each of ``theta``."""
-
-    @abstractmethod
-    def log_density(self, theta: Floats) -> tuple[Floats, Floats, Floats]:
-        """The log density of every return, its mean gradient in ``theta``, and its slope in the return."""
-
-    @staticmethod
-    @abstractmethod
-    def natural(theta: Floats, deviation: float, days_per_year: float) -> Floats:
-        """The parameters ``names`` of the model a year, for returns that were divided by ``deviation``."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from riskops.errors import InputError
 from riskops.models.base import Array, Shock
 from riskops.models.correlation import cholesky, push_towards_one
 from riskops.models.gamma_sums import exponential_sum, gamma_tables
+from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import (
     JumpDiffusion,
     check_share,
@@ -31,9 +32,6 @@ from riskops.models.kernel import path_kernel
 from riskops.models.parameters import set_frozen
 from riskops.models.registry import register
 from riskops.scalar import fma, scalar_function
-
-if TYPE_CHECKING:
-    from riskops.models.jumps_fit import CommonJumps, JumpLikelihood
 
 __all__ = ["KouJumpDiffusion", "step"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from riskops.models.jumps_fit import JumpLikelihood
+from riskops.models.jump_likelihood import JumpLikelihood
 
 __all__ = ["KouLikelihood", "common_exponential_jumps"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from riskops.checks import check_number, check_positive
 from riskops.models.base import Array, Shock
 from riskops.models.correlation import cholesky, push_towards_one
+from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import (
     JumpDiffusion,
     check_share,
@@ -29,9 +30,6 @@ from riskops.models.kernel import path_kernel
 from riskops.models.parameters import per_asset, set_frozen
 from riskops.models.registry import register
 from riskops.scalar import fma, like, scalar_function, sqrt
-
-if TYPE_CHECKING:
-    from riskops.models.jumps_fit import CommonJumps, JumpLikelihood
 
 __all__ = ["MertonJumpDiffusion", "step"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from riskops.models.jumps_fit import JumpLikelihood
+from riskops.models.jump_likelihood import JumpLikelihood
 
 __all__ = ["MertonLikelihood", "common_normal_jumps"]
 

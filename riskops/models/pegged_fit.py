@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,12 +22,12 @@ from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation
 from riskops.models.pegged import PeggedAsset
 from riskops.models.pegged_rules import BOUNDS, PER_ASSET, WEAK_FACTOR, WEAK_HEALTH
-from riskops.models.pegged_step import flow, pressure
+from riskops.models.pegged_step import decays, flow, jump_left, pressure
 from riskops.models.sample import Sample, sample_log_returns
 from riskops.schema import validate
 from riskops.threads import pinned_threads
 
-__all__ = ["calibrate_pegged", "recalibration_schedule", "transition"]
+__all__ = ["calibrate_pegged", "recalibration_schedule"]
 
 Floats = npt.NDArray[np.float64]
 M = TypeVar("M", bound=PeggedAsset)
@@ -50,23 +51,6 @@ def _moved(deviations, log_depth, fiat, age, own, rules, out):  # type: ignore[n
         out[i] = flow(deviations[i], rate, own[2], own[3], own[4], rules)
 
 
-def transition(model: PeggedAsset, deviations: Floats, *, asset: int, days: float) -> tuple[Floats, Floats, Floats]:
-    """The next deviation given each of ``deviations``: expected without jumps ``(observation,)``, then by the count
-    of jumps the mean ``(count,)`` added to it and the variance ``(count,)``.
-
-    The states are those of the model's start, past the grace period: a history says nothing of them.
-    """
-    tables, start = model.tables(days / model.days_per_year), model.start()
-    own = tables["own"][asset]
-    moved = np.empty(len(deviations))
-    depth, fiat = start["log_depth"][asset], start["fiat_activity"][asset]
-    _moved(deviations, depth, fiat, model.grace_hours, own, tables["rules"], moved)
-    weak = WEAK_FACTOR if start["network_health"][asset] < WEAK_HEALTH else 1.0
-    deviation = weak * np.sqrt(np.sum(tables["mixing"][asset] ** 2))
-    counts = np.arange(tables["jump_limits"].shape[1] + 1)
-    return moved, counts * own[8], deviation**2 + counts * own[9] ** 2
-
-
 def _log_sum(logs: Floats) -> float:
     """The logarithms of the sums of ``exp(logs)`` along the last axis, added up."""
     top = logs.max(axis=1, keepdims=True)
@@ -88,15 +72,34 @@ class _History:
         given = dict(zip(BOUNDS, parameters.tolist(), strict=True))
         return PeggedAsset((self.asset,), **given, **self.fixed, days_per_year=self.days_per_year)
 
+    @cached_property
+    def base(self) -> tuple[PeggedAsset, Mapping[str, Any], Mapping[str, Floats]]:
+        """The model at the defaults, its tables and its start: what does not change from one trial to the next."""
+        model = self.model(_CENTRE)
+        return model, model.tables(self.days / self.days_per_year), model.start()
+
     def mixture(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
-        """Log weights ``(count,)``, residuals ``(observation, count)``, variances ``(count,)`` of the transitions."""
+        """Log weights ``(count,)``, residuals ``(observation, count)``, variances ``(count,)`` of the transitions.
+
+        The states are those of the model's start, past the grace period: a history says nothing of them.
+        """
         from scipy import special
 
-        model = self.model(parameters)
-        moved, means, variances = transition(model, self.deviations[:-1], asset=0, days=self.days)
-        counts, expected = np.arange(len(means)), model.jump_intensity[0] * self.days
+        alpha, beta, gamma, sigma = (parameters[i : i + 1] for i in range(4))
+        model, tables, start = self.base
+        kept, lost = decays(np.stack([alpha, 2.0 * alpha]) * self.days)
+        own = tables["own"][0].copy()
+        own[2:5] = np.concatenate([alpha, kept[0], lost[0] / alpha])
+        own[5:8] *= np.concatenate([beta, beta, gamma]) / _CENTRE[[1, 1, 2]]
+        mean, spread = jump_left(alpha, model.jump_mean, model.jump_deviation, self.days)
+        before, moved = self.deviations[:-1], np.empty(len(self.deviations) - 1)
+        depth, fiat = start["log_depth"][0], start["fiat_activity"][0]
+        _moved(before, depth, fiat, model.grace_hours, own, tables["rules"], moved)
+        counts, expected = np.arange(tables["jump_limits"].shape[1] + 1), model.jump_intensity[0] * self.days
         weights = special.xlogy(counts, expected) - expected - special.gammaln(counts + 1.0)
-        return weights, (self.deviations[1:] - moved)[:, None] - means, variances
+        weak = WEAK_FACTOR if start["network_health"][0] < WEAK_HEALTH else 1.0
+        variances = (weak * sigma) ** 2 * lost[1] / (2.0 * alpha) + counts * spread**2
+        return weights, (self.deviations[1:] - moved)[:, None] - counts * mean, variances
 
     def log_likelihood(self, parameters: Floats) -> float:
         weights, residuals, variances = self.mixture(parameters)

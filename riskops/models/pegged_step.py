@@ -15,7 +15,7 @@ from numba import njit
 from riskops.models.kernel import path_kernel
 from riskops.scalar import exp, expm1, fma, like, log, scalar_function, sqrt
 
-__all__ = ["advance_pegged", "decays", "flow", "logarithms", "pressure", "revert", "share", "step"]
+__all__ = ["advance_pegged", "decays", "flow", "jump_left", "logarithms", "pressure", "revert", "share", "step"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -131,3 +131,13 @@ def logarithms(values: npt.ArrayLike) -> Floats:
     found = np.array(values, dtype=np.float64)
     _logarithms(found)
     return found
+
+
+def jump_left(alpha: Floats, mean: Floats, deviation: Floats, days: float) -> tuple[Floats, Floats]:
+    """What one jump at a uniform time of a step leaves at its end: mean and standard deviation ``(asset,)``, peg.
+
+    ``m = mu a1`` and ``s^2 = (mu^2 + delta^2) a2 - m^2``, with ``a1`` and ``a2`` the means of ``exp(-alpha u)`` and
+    ``exp(-2 alpha u)`` over the step; the sum of ``n`` such jumps has mean ``n m`` and variance ``n s^2``.
+    """
+    once, twice = (decays(k * alpha * days)[1] / (k * alpha * days) for k in (1.0, 2.0))
+    return mean * once, np.sqrt(mean * mean * np.maximum(twice - once * once, 0.0) + deviation * deviation * twice)

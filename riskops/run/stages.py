@@ -77,7 +77,7 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     if recorder is not None and job.store_losses:
         losses = _keep(recorder, losses, "loss", "loss_weight")
 
-    tail = tail_reduction(losses, job.levels, controlled=job.controlled)
+    tail = tail_reduction(losses, level=job.levels, controlled=job.controlled)
     moments, histogram = moments_reduction(losses), histogram_reduction(losses)
     summary = reduce_paths(losses, fuse(tail=tail, moments=moments, histogram=histogram))
     growth = base_growth(paths)

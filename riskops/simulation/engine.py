@@ -81,8 +81,13 @@ class PathJob:
     def block(self, counters: npt.NDArray[np.uint32], n: int) -> Array:
         """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile.
 
-        Where the sampling weights the paths, their likelihood ratios stand behind the last asset.
+        Where the sampling weights the paths, their likelihood ratios stand behind the last asset. Where it makes paths
+        depend on each other, only whole tiles can be drawn.
         """
+        if n % TILE and self.spec.sampling.groups.unit != "path":
+            raise InputError(
+                f"n: {n} paths are not whole tiles, which sampling.method {self.spec.sampling.method} draws"
+            )
         assets, dtype = len(self.spec.assets), np.dtype(self.spec.dtype)
         rows = assets + self.spec.sampling.weighted
         out = np.empty((len(self.scenarios), len(self.steps), rows, n), dtype)

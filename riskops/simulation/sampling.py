@@ -6,15 +6,18 @@ paths depend on each other only inside groups whose sums are independent, from w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
+
+import numpy as np
 
 from riskops.checks import check_finite, check_integer, check_one_of
 from riskops.errors import InputError
 from riskops.models import Model
 from riskops.reductions import Groups
-from riskops.rng import MAX_PATHS
+from riskops.rng import MAX_PATHS, MAX_REPLICATES
 
 __all__ = ["METHODS", "PILOT_PATHS", "Sampling"]
 
@@ -34,6 +37,10 @@ PILOT_PATHS = 65_536
 
 #: Vectors by the name of a shock: one number a factor.
 ByShock = Mapping[str, tuple[float, ...]]
+#: The vectors, and the kind of shock that each is given for.
+VECTORS = {"direction": "normal", "shift": "normal", "tilt": "outcome", "rotation": "normal"}
+#: How far a length or a sum of probabilities may be off one.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ class Sampling:
     Raises
     ------
     InputError
-        When a number is out of range, or a part that the method needs is missing.
+        When a number is out of range, or a part that the method needs is missing; a direction that is not of length
+        one, a rotation that is not orthogonal.
 
     Examples
     --------
@@ -82,17 +90,18 @@ class Sampling:
     replicates: int = 0
     dimensions: int = 0
     steps: int = 0
-    direction: ByShock = field(default_factory=dict)
-    shift: ByShock = field(default_factory=dict)
-    tilt: ByShock = field(default_factory=dict)
-    rotation: ByShock = field(default_factory=dict)
+    direction: ByShock = field(default_factory=dict, hash=False)
+    shift: ByShock = field(default_factory=dict, hash=False)
+    tilt: ByShock = field(default_factory=dict, hash=False)
+    rotation: ByShock = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_one_of("sampling.method", self.method, tuple(METHODS))
-        check_integer("sampling.replicates", self.replicates, at_least=2 if self.method == "sobol" else 0)
+        least, most = 2 if self.method == "sobol" else 0, MAX_REPLICATES
+        check_integer("sampling.replicates", self.replicates, at_least=least, below=most + 1)
         check_integer("sampling.dimensions", self.dimensions, at_least=1 if self.method == "sobol" else 0)
         check_integer("sampling.steps", self.steps, at_least=1 if self.method in ("sobol", "stratified") else 0)
-        for name in ("direction", "shift", "tilt", "rotation"):
+        for name in VECTORS:
             vectors = {str(shock): tuple(map(float, vector)) for shock, vector in getattr(self, name).items()}
             for shock, vector in vectors.items():
                 check_finite(f"sampling.{name}.{shock}", vector)
@@ -101,6 +110,11 @@ class Sampling:
             raise InputError("sampling.direction: stratified draws need one")
         if self.method == "importance" and not (self.shift or self.tilt):
             raise InputError("sampling.shift: importance sampling needs a shift or a tilt")
+        length = math.sqrt(math.fsum(x * x for vector in self.direction.values() for x in vector))
+        if self.direction and abs(length - 1.0) > ROUNDING:
+            raise InputError(f"sampling.direction: its length is {length:.6g}, not one")
+        for shock, vector in self.rotation.items():
+            _check_orthogonal(f"sampling.rotation.{shock}", vector)
 
     @property
     def groups(self) -> Groups:
@@ -117,8 +131,8 @@ class Sampling:
         """Whether a path can be drawn only together with its whole tile."""
         return self.method in ("moment_matching", "sobol")
 
-    def check(self, model: Model, *, paths: int) -> None:
-        """Refuse a model or a number of paths that the arrangement does not serve."""
+    def check(self, model: Model, *, paths: int, steps: int) -> None:
+        """Refuse a model, or a number of paths or steps, that the arrangement does not serve."""
         try:
             self.groups.number(paths)
         except InputError as problem:
@@ -127,16 +141,30 @@ class Sampling:
             raise InputError(f"simulation.paths: {paths} leave no paths to the pilot of sampling.method {self.method}")
         if self.method in ("plain", "control_variate"):
             return
-        normals = {shock.name for shock in model.shocks if shock.kind == "normal"}
-        if self.method in ("moment_matching", "sobol", "stratified") and not normals:
+        if self.steps > steps:
+            raise InputError(f"sampling.steps: {self.steps} are more than simulation.steps, {steps}")
+        if self.method in ("moment_matching", "sobol", "stratified") and not any(
+            shock.kind == "normal" for shock in model.shocks
+        ):
             raise InputError(
                 f"sampling.method: {self.method} arranges normals, and model {model.kind} draws none; "
                 "antithetic serves it"
             )
-        for name, known in (("direction", normals), ("shift", normals), ("rotation", normals)):
-            for shock in getattr(self, name):
-                if shock not in known:
-                    raise InputError(f"sampling.{name}: model {model.kind} has no normal shock {shock!r}")
+        self._check_vectors(model)
+
+    def _check_vectors(self, model: Model) -> None:
+        """Hold every vector to the shocks of the model: their kinds and how many factors they have."""
+        shocks = {shock.name: shock for shock in model.shocks}
+        for name, kind in VECTORS.items():
+            for shock, vector in getattr(self, name).items():
+                if shock not in shocks or shocks[shock].kind != kind:
+                    raise InputError(f"sampling.{name}: model {model.kind} has no {kind} shock {shock!r}")
+                factors = len(model.assets) if shocks[shock].per == "asset" else 1
+                wanted = factors * factors if name == "rotation" else factors
+                if not vector or (len(vector) % factors if name == "tilt" else len(vector) != wanted):
+                    raise InputError(f"sampling.{name}.{shock}: {len(vector)} numbers are not for {factors} factors")
+                if name == "tilt":
+                    _check_probabilities(f"sampling.tilt.{shock}", vector, factors)
 
     def record(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON holds it; :meth:`from_record` is its inverse."""
@@ -151,3 +179,20 @@ class Sampling:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Make the arrangement again, bit for bit."""
         return cls(**record)
+
+
+def _check_orthogonal(name: str, vector: tuple[float, ...]) -> None:
+    """The rows of a square matrix, given row by row, have length one and right angles."""
+    size = math.isqrt(len(vector))
+    matrix = np.array(vector[: size * size]).reshape(size, size)
+    if size * size != len(vector) or not np.allclose(matrix @ matrix.T, np.eye(size), rtol=0.0, atol=ROUNDING):
+        raise InputError(f"{name}: its {len(vector)} numbers are not an orthogonal matrix, row by row")
+
+
+def _check_probabilities(name: str, vector: tuple[float, ...], factors: int) -> None:
+    """The probabilities of each factor's outcomes are not negative and sum to one."""
+    outcomes = len(vector) // factors
+    for start in range(0, len(vector), outcomes):
+        row = vector[start : start + outcomes]
+        if min(row) < 0.0 or abs(math.fsum(row) - 1.0) > ROUNDING:
+            raise InputError(f"{name}: {list(row)} are not the probabilities of outcomes, which sum to one")

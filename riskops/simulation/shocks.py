@@ -1,24 +1,25 @@
 """From raw draws to the shocks that a model declared: mixed, gathered from tables, counted.
 
-Every loop has a fixed order over assets and runs over contiguous paths; nothing here depends on where a block begins.
+Every loop has a fixed order over assets and runs over contiguous paths; nothing here depends on where a block begins,
+or on the device that it is on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numba
 import numpy as np
 
-from riskops.models import Shock
+from riskops.models import Shock, path_kernel
 from riskops.models.base import Array
 from riskops.scalar import fma
+from riskops.simulation.place import HOST, Place
 from riskops.tables import row_of
 
 __all__ = ["MixedShocks"]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@path_kernel(tables=("matrix",))
 def _mix(out, draws, matrix):  # type: ignore[no-untyped-def]
     """out[a] = sum over j <= a of matrix[a, j] * draws[j], in the order of j; four terms a sweep to spare loads."""
     assets, n = out.shape
@@ -53,8 +54,8 @@ def _mix(out, draws, matrix):  # type: ignore[no-untyped-def]
 FEW_STATES = 4
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _mix_few_states(out, draws, matrices, selector):  # type: ignore[no-untyped-def]
+@path_kernel(tables=("matrices",))
+def _mix_few_states(out, draws, selector, matrices):  # type: ignore[no-untyped-def]
     """The same sum with the matrix that each path's index state selects, one of up to four: every coefficient is taken
     from two pairs of constants, which vectorises."""
     assets, n = out.shape
@@ -76,8 +77,8 @@ def _mix_few_states(out, draws, matrices, selector):  # type: ignore[no-untyped-
                     row[i] = taken * draw[i] if j == 0 else fma(taken, draw[i], row[i])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _mix_many_states(out, draws, matrices, selector):  # type: ignore[no-untyped-def]
+@path_kernel(tables=("matrices",))
+def _mix_many_states(out, draws, selector, matrices):  # type: ignore[no-untyped-def]
     """The same for any number of states; the order of terms is that of ``_mix``."""
     assets, n = out.shape
     for a in range(assets):
@@ -88,7 +89,7 @@ def _mix_many_states(out, draws, matrices, selector):  # type: ignore[no-untyped
                 out[a, i] = fma(matrices[selector[0, i], a, j], draws[j, i], out[a, i])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@path_kernel(tables=("table",))
 def _gather_rows(out, words, table):  # type: ignore[no-untyped-def]
     """out[a] = table[row, a], the row that the word stands for."""
     assets, n = out.shape
@@ -99,7 +100,7 @@ def _gather_rows(out, words, table):  # type: ignore[no-untyped-def]
             out[a, i] = table[row_of(words[source, i], rows), a]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@path_kernel(tables=("limits",))
 def _count_outcomes(out, words, limits):  # type: ignore[no-untyped-def]
     """out[a] = how many of the thresholds limits[a] are not above the word; one of 2^32 is above every word."""
     assets, n = out.shape
@@ -120,14 +121,16 @@ class MixedShocks:
     The arrays are made once and serve every step and, in turn, every model of a stretch of paths.
     """
 
-    def __init__(self, shocks: Sequence[Shock], drawn: Sequence[Array], *, assets: int, dtype: np.dtype) -> None:
+    def __init__(
+        self, shocks: Sequence[Shock], drawn: Sequence[Array], *, assets: int, dtype: np.dtype, place: Place = HOST
+    ) -> None:
         self._shocks, self._drawn = shocks, drawn
         self._received: list[Array] = []
         for shock, array in zip(shocks, drawn, strict=True):
             if shock.kind == "outcome":
-                self._received.append(np.empty(array.shape, np.int32))
+                self._received.append(place.empty(tuple(array.shape), np.dtype(np.int32)))
             elif shock.mixing is not None or shock.kind == "rows":
-                self._received.append(np.empty((assets, array.shape[1]), dtype))
+                self._received.append(place.empty((assets, array.shape[1]), dtype))
             else:
                 self._received.append(array)
 
@@ -140,9 +143,9 @@ class MixedShocks:
             elif shock.table is not None:
                 _gather_rows(out, drawn, tables[shock.table])
             elif shock.selector is not None and shock.mixing is not None:
-                few = len(tables[shock.mixing]) <= FEW_STATES
+                few = tables[shock.mixing].shape[0] <= FEW_STATES
                 mix = _mix_few_states if few else _mix_many_states
-                mix(out, drawn, tables[shock.mixing], state[shock.selector])
+                mix(out, drawn, state[shock.selector], tables[shock.mixing])
             elif shock.mixing is not None:
                 _mix(out, drawn, tables[shock.mixing])
             received[shock.name] = out

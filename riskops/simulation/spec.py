@@ -77,7 +77,7 @@ class SimulationSpec:
             check_integer("simulation.chunk_paths", self.chunk_paths, at_least=TILE)
             if self.chunk_paths % TILE:
                 raise InputError(f"simulation.chunk_paths: {self.chunk_paths} is not a multiple of {TILE}")
-        self.sampling.check(self.model, paths=self.paths)
+        self.sampling.check(self.model, paths=self.paths, steps=self.steps)
 
     @property
     def assets(self) -> tuple[str, ...]:

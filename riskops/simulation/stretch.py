@@ -1,4 +1,4 @@
-"""A stretch of paths worked through step by step, in arrays that stay in the processor's cache.
+"""A stretch of paths worked through step by step, in arrays that stay in the processor's cache, or on a device.
 
 For every step the shocks are drawn once and serve every scenario (common random numbers).
 """
@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,8 @@ from riskops.models.base import Array
 from riskops.rng import TILE
 from riskops.simulation.draws import Antithetic, Draws, Importance, MomentMatched, Stratified
 from riskops.simulation.events import PathEvent, apply_events
+from riskops.simulation.place import HOST, Place
+from riskops.simulation.rows import copy_rows, keep_rows, set_rows
 from riskops.simulation.shocks import MixedShocks
 from riskops.simulation.sobol_draws import SobolDraws
 from riskops.simulation.spec import SimulationSpec
@@ -64,24 +65,27 @@ class StretchJob(Protocol):
 class Stretch:
     """The arrays that a stretch of paths is worked through in; one stretch after the other uses them."""
 
-    def __init__(self, job: StretchJob, paths: int) -> None:
+    def __init__(self, job: StretchJob, paths: int, place: Place = HOST) -> None:
         spec, dtype = job.spec, np.dtype(job.spec.dtype)
         self.paths, self._job = paths, job
-        self._tables = [_tables(model, spec.step_years, spec.dtype) for model in job.models]
-        self._offsets = job.output_shift.astype(dtype)
-        self._initial = [_initial(m, shift, dtype) for m, shift in zip(job.models, job.start_shift, strict=True)]
-        self._states = [{k: np.empty((len(v), paths), v.dtype) for k, v in values.items()} for values in self._initial]
+        self._tables = [_placed(_tables(model, spec.step_years, spec.dtype), place) for model in job.models]
+        self._offsets = [place.put(row) for row in job.output_shift.astype(dtype)]
+        initial = [_initial(m, shift, dtype) for m, shift in zip(job.models, job.start_shift, strict=True)]
+        self._initial = [_placed(values, place) for values in initial]
+        self._states = [{k: place.empty((len(v), paths), v.dtype) for k, v in values.items()} for values in initial]
         shocks, assets = job.models[0].shocks, len(spec.assets)
-        self._draws = draws_of(spec, shocks, n=paths, tables=_tables(spec.model, spec.step_years, spec.dtype))
+        tables = _tables(spec.model, spec.step_years, spec.dtype)
+        self._draws = draws_of(spec, shocks, n=paths, tables=tables, place=place)
         # one set of arrays serves all models in turn: each is advanced before the next is mixed
-        self._shocks = MixedShocks(shocks, self._draws.arrays, assets=assets, dtype=dtype)
+        self._shocks = MixedShocks(shocks, self._draws.arrays, assets=assets, dtype=dtype, place=place)
 
     def simulate(self, counters: Array, out: Array) -> None:
-        """Fill ``out`` ``(scenario, time, asset, path)`` with the log growth of these counters' paths."""
+        """Fill ``out`` ``(scenario, time, asset, path)``, where the stretch is, with the log growth of the paths of
+        these counters, which are on the host."""
         job, assets = self._job, len(self._job.spec.assets)
         for state, values in zip(self._states, self._initial, strict=True):
             for name, array in state.items():
-                array[:] = values[name][:, None]
+                set_rows(array, values[name])
         self._draws.start(counters)
         if any(model.draws_start for model in job.models):
             self._draws.draw(0)
@@ -98,17 +102,26 @@ class Stretch:
                         apply_events(events, step, job.spec.time_of(step), state)
             if step == job.steps[kept]:
                 for row, m in enumerate(job.model_of):
-                    _keep(out[row, kept, :assets], self._states[m]["log_growth"], self._offsets[row])
-                if self._draws.weights is not None:
-                    out[:, kept, assets] = self._draws.weights
+                    keep_rows(out[row, kept, :assets], self._states[m]["log_growth"], self._offsets[row])
+                    if self._draws.weights is not None:
+                        copy_rows(out[row, kept, assets : assets + 1], self._draws.weights)
                 kept += 1
 
 
-def draws_of(spec: SimulationSpec, shocks: Sequence[Shock], *, n: int, tables: Mapping[str, Array]) -> Draws:
+def draws_of(
+    spec: SimulationSpec, shocks: Sequence[Shock], *, n: int, tables: Mapping[str, Array], place: Place = HOST
+) -> Draws:
     """The draws of ``n`` paths in the arrangement of the spec."""
     kind: type[Draws] = _DRAWS[spec.sampling.method]
     return kind(
-        shocks, spec.sampling, seed=spec.seed, n=n, assets=len(spec.assets), dtype=np.dtype(spec.dtype), tables=tables
+        shocks,
+        spec.sampling,
+        seed=spec.seed,
+        n=n,
+        assets=len(spec.assets),
+        dtype=np.dtype(spec.dtype),
+        tables=tables,
+        place=place,
     )
 
 
@@ -132,6 +145,10 @@ def _tables(model: Model, step_years: float, dtype: str) -> dict[str, Array]:
     }
 
 
+def _placed(arrays: Mapping[str, Array], place: Place) -> dict[str, Array]:
+    return {name: place.put(array) for name, array in arrays.items()}
+
+
 def _initial(model: Model, shift: npt.NDArray[np.float64], dtype: np.dtype) -> dict[str, Array]:
     """The initial value of every state, ``(asset or 1,)``, in the dtype it is simulated in."""
     initial = model.start()
@@ -141,11 +158,3 @@ def _initial(model: Model, shift: npt.NDArray[np.float64], dtype: np.dtype) -> d
         )
         for state in model.states
     }
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _keep(out, growth, offset):  # type: ignore[no-untyped-def]
-    for a in range(out.shape[0]):
-        shift = offset[a]
-        for i in range(out.shape[1]):
-            out[a, i] = growth[a, i] + shift

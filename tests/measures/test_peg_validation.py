@@ -39,6 +39,8 @@ def test_figures_stand_beside_the_published_claim(report):
     claim = check(report, "share within 1 %, published claim")
     assert (claim.figure, claim.passed) == (0.95, None)
     assert check(report, "share within 1 %, whole model").figure < 0.5
+    assert check(report, "error of the step length").passed is None
+    assert check(report, "error of the step length").figure < 0.0
 
 
 def test_boundaries_are_exact(report):

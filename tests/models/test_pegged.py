@@ -153,6 +153,15 @@ def test_hourly_and_daily_steps_have_the_same_mean(price, days, missed):
     assert abs(daily.mean() - price) > 40 * error  # hours taken for days would close the gap at once, or not at all
 
 
+def test_what_daily_steps_miss_is_what_the_notes_say():
+    model = PeggedAsset(("U",))
+    daily = simulated(model, paths=32_768, steps=30, seed=3)[0]
+    hourly = simulated(model, paths=16_384, steps=720, step_days=1 / 24, seed=4)[0]
+    error = np.hypot(daily.std() / 181, hourly.std() / 128)
+    assert abs((hourly.mean() - daily.mean()) - 0.0031) < 4 * error
+    assert abs((daily.std() - hourly.std()) - 0.0040) < 8 * error  # jumps give the deviation twice the error
+
+
 # --- exact moments -------------------------------------------------------------------------------------------------
 
 

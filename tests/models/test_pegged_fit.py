@@ -14,7 +14,7 @@ from scipy import stats
 from riskops.errors import InputError
 from riskops.market import load_prices, log_returns
 from riskops.models import PeggedAsset, calibrate, from_record
-from riskops.models.pegged_fit import _History, recalibration_schedule, transition
+from riskops.models.pegged_fit import _History, recalibration_schedule
 from riskops.rng import tile_counters
 from riskops.schema import variable
 from riskops.simulation import SimulationSpec, path_job
@@ -48,7 +48,7 @@ def test_known_parameters_are_recovered_within_their_errors():
     assets = tuple("ABCDEF")
     truth = {"alpha": 0.5, "beta": 0.45, "gamma": 0.8, "sigma_base": 0.02}
     fixed = {"liquidity": 1e5, "fiat_activity": 0.4}
-    prices = history(PeggedAsset(assets, **truth, **fixed), 700, seed=1)
+    prices = history(PeggedAsset(assets, **truth, **fixed), 500, seed=1)
     scores: dict[str, list[float]] = {name: [] for name in truth}
     for a, name in enumerate(assets):
         report = PeggedAsset.calibrate(returns_of(prices[:, [a]], (name,)), fixed=fixed, regularisation=0.05).report
@@ -111,15 +111,25 @@ def test_standard_errors_are_those_of_the_autoregression():
 
 
 def test_the_likelihood_moves_as_the_simulation_does():
+    """The mean of a transition is a step of the engine without noise; jumps and diffusion have the model's moments."""
     deviations = np.array([-0.5, -0.03, -0.01, 0.0, 0.015, 0.05, 0.6])
-    for parameters in ({}, {"liquidity": 2e5, "fiat_activity": 0.05, "velocity": 7.0, "alpha": 0.2}):
-        moved, means, variances = transition(PeggedAsset(("U",), **parameters), deviations, asset=0, days=1.5)
-        for x, expected in zip(deviations, moved, strict=True):
-            still = PeggedAsset(("U",), price=1 + x, sigma_base=0.0, jump_intensity=0.0, holding_age=24.0, **parameters)
-            assert history(still, 1, seed=0, step_days=1.5)[-1, 0] - 1.0 == pytest.approx(expected, abs=1e-14)
-        free = PeggedAsset(("U",), **{"alpha": 0.5, **parameters})
-        assert variances[0] == pytest.approx(0.02**2 * -np.expm1(-3 * free.alpha[0]) / (2 * free.alpha[0]), rel=1e-12)
-        assert means[2] == 2 * means[1] < 0
+    fixed = {"liquidity": 2e5, "fiat_activity": 0.05, "velocity": 7.0, "jump_intensity": 0.4, "jump_mean": -0.1}
+    for held in ({}, fixed):
+        for parameters in ([0.5, 0.3, 0.8, 0.02], [0.2, 0.7, 1.3, 0.01]):
+            known = dict(zip(("alpha", "beta", "gamma", "sigma_base"), parameters, strict=True))
+            trial = _History("U", deviations, 1.5, 0.0, held, 365.0)
+            _, residuals, variances = trial.mixture(np.array(parameters))
+            for x, after, residual in zip(deviations, deviations[1:], residuals[:, 0], strict=False):
+                still = held | known | {"sigma_base": 0.0, "jump_intensity": 0.0, "holding_age": 24.0, "price": 1 + x}
+                moved = history(PeggedAsset(("U",), **still), 1, seed=0, step_days=1.5)[-1, 0] - 1.0
+                assert after - residual == pytest.approx(moved, abs=1e-14)
+            model = PeggedAsset(("U",), **held, **known, days_per_year=365.0)
+            tables = model.tables(1.5 / 365)
+            np.testing.assert_allclose(residuals[0, 0] - residuals[0, 2], 2 * tables["own"][0, 8], rtol=1e-12)
+            expected = tables["mixing"][0, 0] ** 2 + np.arange(len(variances)) * tables["own"][0, 9] ** 2
+            np.testing.assert_allclose(variances, expected, rtol=1e-12)
+            calm = PeggedAsset(("U",), **(held | known | {"jump_intensity": 0.0}))
+            assert variances[0] == pytest.approx(calm.free_moments(1.5)[1][0] ** 2, rel=1e-12)
 
 
 def test_an_hourly_history_gives_daily_rates():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskops.reductions import CoMoments, Histogram, Moments, Reduction, Tail, fuse
+from riskops.reductions import CoMoments, Groups, Histogram, Moments, Reduction, Tail, fuse
 
 TILES = 13
 GENERATOR = np.random.default_rng(20)
@@ -21,18 +21,35 @@ LOSS = np.stack(
 LOSS[1] = np.round(LOSS[0] * 2.0) / 2.0
 LOSS[2] = np.where(np.arange(LOSS.shape[1]) % 2, 1e12, -1e12) + LOSS[0]
 GROWTH = (GENERATOR.standard_normal((2, 3, LOSS.shape[1])) * 0.02).astype(np.float32)
+#: Likelihood ratios, below 4 and far below one where the losses are large.
+RATIO = 4.0 / (1.0 + np.exp(GENERATOR.standard_normal((2, LOSS.shape[1])) + LOSS[0]))
 
 REDUCTIONS: dict[str, Reduction] = {
     "tail": Tail(keep=700),
     "moments": Moments(),
     "histogram": Histogram(),
     "comoments": CoMoments(),
+    "weighted moments": Moments(weight="loss_weight", groups=Groups("quadruple")),
+    "grouped moments": Moments(groups=Groups("pair")),
+    "moments of replicates": Moments(groups=Groups("replicate", 5)),
+    "weighted moments of replicates": Moments(weight="loss_weight", groups=Groups("replicate", 3)),
+    "weighted histogram": Histogram(weight="loss_weight"),
+    "weighted comoments": CoMoments(weight="likelihood_ratio", groups=Groups("quadruple")),
+    "comoments of replicates": CoMoments(groups=Groups("replicate", 5)),
+    "weighted comoments of replicates": CoMoments(
+        select=(1,), weight="likelihood_ratio", groups=Groups("replicate", 3), transform="none"
+    ),
     "fused": fuse(tail=Tail(keep=3), moments=Moments(), dependence=CoMoments(select=(1,), transform="none")),
 }
 
 
 def block(paths: slice) -> dict[str, np.ndarray]:
-    return {"loss": LOSS[:, paths], "log_growth": GROWTH[..., paths]}
+    return {
+        "loss": LOSS[:, paths],
+        "log_growth": GROWTH[..., paths],
+        "loss_weight": RATIO[:1, paths],
+        "likelihood_ratio": RATIO[:, paths],
+    }
 
 
 def same_bits(one: Any, other: Any) -> None:
@@ -87,6 +104,8 @@ def test_rows_do_not_know_each_other(name: str, whole: dict[str, Any]) -> None:
     shuffled = {
         "loss": np.asfortranarray(LOSS).reshape(3, -1),
         "log_growth": np.moveaxis(np.ascontiguousarray(np.moveaxis(GROWTH, -1, 0)), 0, -1),
+        "loss_weight": np.asfortranarray(RATIO[:1]),
+        "likelihood_ratio": np.asfortranarray(RATIO),
     }
     same_bits(reduction.finalize(reduction.chunk(shuffled, first_path=0)), whole[name])
 
