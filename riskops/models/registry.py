@@ -96,6 +96,11 @@ def _where(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def _built_in(kind: str) -> type[Model]:
+    cls: type[Model] = getattr(import_module(f"riskops.models.{kind}"), BUILT_IN[kind])
+    return cls
+
+
 def _taken(kind: str) -> str | None:
     """Where the model of that kind is that needs no entry point."""
     if kind in BUILT_IN:
@@ -161,7 +166,7 @@ def get_model(kind: str) -> type[Model]:
     """
     offered = _offered()
     if kind in BUILT_IN:
-        import_module(f"riskops.models.{kind}")
+        return _built_in(kind)
     if kind in _registered:
         return _registered[kind]
     if kind in offered:
@@ -188,12 +193,10 @@ def list_models() -> dict[str, type[Model]]:
     >>> "geometric_brownian" in list_models()
     True
     """
-    for kind in BUILT_IN:
-        import_module(f"riskops.models.{kind}")
     for name, entry in _offered().items():
-        if name not in _registered:
+        if name not in BUILT_IN and name not in _registered:
             _load(entry)
-    return dict(sorted(_registered.items()))
+    return dict(sorted((_registered | {kind: _built_in(kind) for kind in BUILT_IN}).items()))
 
 
 def describe_models() -> list[dict[str, str]]:

@@ -37,6 +37,7 @@ __all__ = [
     "MAX_REPLICATES",
     "SCRAMBLE_STREAM",
     "fill_sobol_words",
+    "scrambled_directions",
     "sobol_directions",
     "sobol_word",
     "unscrambled_directions",
@@ -258,6 +259,16 @@ def sobol_directions(
     check_integer("seed", seed, at_least=0, below=2**64)
     check_integer("replicate", replicate, at_least=0, below=MAX_REPLICATES)
     return _scrambled_directions(seed, replicate, 1, _checked_dimensions(dimension_numbers))[:, 0]
+
+
+def scrambled_directions(
+    seed: int, replicates: int, dimensions: Sequence[int] | npt.NDArray[np.integer]
+) -> npt.NDArray[np.uint32]:
+    """What :func:`fill_sobol_words` draws from: the directions and shifts ``(dimension, replicate, 33)`` of these
+    dimensions in all replicates, after its checks of both."""
+    check_integer("replicates", replicates, at_least=1, below=MAX_REPLICATES + 1)
+    wanted = _checked_dimensions(dimensions)
+    return _scrambled(seed, replicates).with_dimensions(wanted)[wanted]
 
 
 def fill_sobol_words(

@@ -8,8 +8,8 @@ simulation as well, unless the model says that today's price enters its dynamics
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import dask.array as da
 import numba
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import xarray as xr
 from dask.base import tokenize
 
+from riskops.checks import check_one_of
 from riskops.errors import InputError
 from riskops.models import Model
 from riskops.models.base import Array
@@ -56,19 +57,22 @@ class PathJob:
     start_shift: npt.NDArray[np.float64]  # (model, asset): enters the state
     output_shift: npt.NDArray[np.float64]  # (scenario, asset): added to what is kept
     events: tuple[tuple[PathEvent, ...], ...]  # of each model, in their order
+    device: Literal["cpu", "cuda"] = "cpu"
+    device_fallback: bool = False  # whether a block that finds no room on the device is computed on the CPU
 
     def __dask_tokenize__(self) -> object:
         shifts = (self.start_shift.tobytes(), self.output_shift.tobytes())
         models = tuple(model.fingerprint() for model in self.models)
         events = tuple(tuple(event.fingerprint() for event in some) for some in self.events)
-        return ("PathJob", self.spec.fingerprint(), self.steps, self.scenarios, models, self.model_of, shifts, events)
+        what = (self.spec.fingerprint(), self.steps, self.scenarios, models, self.model_of, shifts, events)
+        return ("PathJob", *what, self.device, self.device_fallback)
 
     def select(self, scenarios: Sequence[str], steps: Sequence[int]) -> PathJob:
         """The same job for some of its scenarios and steps only."""
         rows = [self.scenarios.index(name) for name in scenarios]
         used = sorted({self.model_of[row] for row in rows})
-        return PathJob(
-            spec=self.spec,
+        return replace(
+            self,
             steps=tuple(steps),
             scenarios=tuple(scenarios),
             models=tuple(self.models[m] for m in used),
@@ -78,16 +82,21 @@ class PathJob:
             events=tuple(self.events[m] for m in used),
         )
 
-    def block(self, counters: npt.NDArray[np.uint32], n: int) -> Array:
+    def block(self, counters: npt.NDArray[np.uint32], n: int) -> Any:
         """Log growth ``(scenario, time, asset, n)`` of the paths that the counters stand for, 256 counters a tile.
 
         Where the sampling weights the paths, their likelihood ratios stand behind the last asset. Where it makes paths
-        depend on each other, only whole tiles can be drawn.
+        depend on each other, only whole tiles can be drawn. The array is where the job's device is, with the same bits;
+        :func:`riskops.backend.to_host` brings it here.
         """
         if n % TILE and self.spec.sampling.groups.unit != "path":
             raise InputError(
                 f"n: {n} paths are not whole tiles, which sampling.method {self.spec.sampling.method} draws"
             )
+        if self.device == "cuda":
+            from riskops.simulation.device import device_block
+
+            return device_block(self, counters, n)
         assets, dtype = len(self.spec.assets), np.dtype(self.spec.dtype)
         rows = assets + self.spec.sampling.weighted
         out = np.empty((len(self.scenarios), len(self.steps), rows, n), dtype)
@@ -114,6 +123,8 @@ def path_job(
     times: Sequence[float] | None = None,
     scenarios: Sequence[ScenarioLike] | None = None,
     prices: xr.Dataset | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    device_fallback: bool = False,
 ) -> PathJob:
     """Resolve a spec, the times to keep and the scenarios into the job that every block of paths is drawn from.
 
@@ -127,6 +138,8 @@ def path_job(
         Scenarios to simulate with the same draws, in this order.
     prices
         Price Dataset that resolves the scenarios' price moves; needed with ``scenarios``.
+    device, device_fallback
+        As :func:`simulate`.
 
     Returns
     -------
@@ -182,6 +195,8 @@ def path_job(
         start_shift=np.stack([shift for _, shift, _ in models.values()]),
         output_shift=np.stack(outputs),
         events=tuple(events for _, _, events in models.values()),
+        device=check_one_of("device", device, ("cpu", "cuda")),
+        device_fallback=device_fallback,
     )
 
 
@@ -211,6 +226,8 @@ def simulate(
     times: Sequence[float] | None = None,
     scenarios: Sequence[ScenarioLike] | None = None,
     prices: xr.Dataset | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    device_fallback: bool = False,
 ) -> xr.Dataset:
     """Simulate paths lazily; nothing is drawn until the result is computed, and only the times asked for are kept.
 
@@ -224,6 +241,12 @@ def simulate(
         Scenarios to simulate with the same draws; the result then has a ``scenario`` dim, in this order.
     prices
         Price Dataset that resolves the scenarios' price moves; needed with ``scenarios``.
+    device
+        ``cuda`` draws every chunk on the CUDA device of the worker that makes it, with the same bits; the chunks are
+        CuPy arrays where CuPy is installed.
+    device_fallback
+        Whether a chunk that finds no room in the device's memory is computed on the CPU instead; it is then noted
+        (:func:`riskops.simulation.collect_fallbacks`). Otherwise computing stops with a ``PlanError``.
 
     Returns
     -------
@@ -250,7 +273,9 @@ def simulate(
     >>> paths["log_growth"].sizes["path"], paths["time"].values.tolist()
     (2048, [1.0, 10.0])
     """
-    job = path_job(spec, times=times, scenarios=scenarios, prices=prices)
+    job = path_job(
+        spec, times=times, scenarios=scenarios, prices=prices, device=device, device_fallback=device_fallback
+    )
     return paths_of(job, drop_scenario=scenarios is None)
 
 
@@ -289,7 +314,7 @@ def paths_of(
     return ds.assign_attrs(attrs | {INDEPENDENT: spec.sampling.groups.text})
 
 
-def _block(job: PathJob, first_path: int, block_info: Mapping[Any, Any] | None = None) -> Array:
+def _block(job: PathJob, first_path: int, block_info: Mapping[Any, Any] | None = None) -> Any:
     assert block_info is not None  # map_blocks gives it to every real block
     start, stop = block_info[None]["array-location"][-1]
     return job.block(tile_counters(first_path + start, stop - start), stop - start)

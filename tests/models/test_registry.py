@@ -26,6 +26,7 @@ from riskops.models import (
     register,
     registry,
 )
+from riskops.models.built_in import BUILT_IN
 from tests.models.toy_models import RowBootstrap, TwoRegimes, Uniform, example_models
 
 MODULE = '''
@@ -132,7 +133,7 @@ def test_records_of_outside_models_survive_json(kind):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"kind": "heston"}, r"model\.kind: 'hestn' is unknown"),
+        ({"kind": "hestn"}, r"model\.kind: 'hestn' is unknown"),
         ({"parameters": {"drift": [0.0]}}, r"model record: parameters \['drift'\] of geometric_brownian are not"),
         ({"version": 1}, "model record: keys .*'version'.* are not assets, kind and parameters"),
     ],
@@ -210,7 +211,7 @@ def test_entry_point_is_not_loaded_until_asked_for(install):
     for ask in (lambda: get_model("broken"), list_models):
         with pytest.raises(InputError, match=text):
             ask()
-    with pytest.raises(InputError, match=r"'heston' is unknown; known are .*broken"):
+    with pytest.raises(InputError, match=r"'hestn' is unknown; known are .*broken"):
         get_model("hestn")
 
 

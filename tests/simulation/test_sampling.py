@@ -241,7 +241,9 @@ def test_matched_and_stratified_draws_need_fewer_paths() -> None:
         growth = paths_of(path_job(spec, times=[3]))["log_growth"].values[0, 0]
         along = np.einsum("a,an->n", UNIT["diffusion"], growth)
         if method == "sobol":
-            means[method] = np.abs([along[spec.sampling.groups.of(np.arange(along.size)) == r].mean() for r in range(4)])
+            means[method] = np.abs(
+                [along[spec.sampling.groups.of(np.arange(along.size)) == r].mean() for r in range(4)]
+            )
         else:
             means[method] = along.reshape(-1, 1024).mean(axis=1)
     exact = -np.sum(UNIT["diffusion"]) * 0.5 * 3 * 0.04 / 252
