@@ -24,10 +24,11 @@ _HOMES = {
     ),
     "riskops.market": ("load_prices", "log_returns", "returns_over", "simple_returns"),
     "riskops.models": ("GeometricBrownianMotion", "calibrate", "list_models"),
-    "riskops.simulation": ("SimulationSpec", "path_job", "plan", "simulate"),
+    "riskops.simulation": ("Sampling", "SimulationSpec", "path_job", "plan", "simulate"),
     "riskops.portfolio": ("Portfolio", "book", "load_portfolios", "portfolio_loss"),
     "riskops.scenarios": ("BASE", "Scenario", "load_library", "stress_losses"),
     "riskops.measures": (
+        "arrange",
         "expected_shortfall",
         "loss_histogram",
         "loss_moments",

@@ -102,7 +102,7 @@ _SPECS = (
         "loss_histogram",
         ("scenario", "portfolio", "horizon", "bin"),
         "paths",
-        "Number of paths whose loss lies in [bin_low, bin_high).",
+        "Number of paths whose loss lies in [bin_low, bin_high), or the sum of their weights.",
         optional=_LEADING,
     ),
     VariableSpec(

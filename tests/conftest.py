@@ -38,13 +38,13 @@ settings.load_profile("riskops")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests that need a device out unless ``-m gpu`` asks for them."""
-    if "gpu" in (config.getoption("markexpr") or ""):
-        return
-    left_out = [item for item in items if item.get_closest_marker("gpu")]
+    """Leave the tests that need a device, or much time, out unless ``-m gpu`` or ``-m slow`` asks for them."""
+    asked = config.getoption("markexpr") or ""
+    names = [name for name in ("gpu", "slow") if name not in asked]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in names)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+        items[:] = [item for item in items if not any(item.get_closest_marker(name) for name in names)]
 
 
 @pytest.fixture(scope="session")

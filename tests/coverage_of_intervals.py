@@ -85,10 +85,16 @@ def student_loss(paths: int = PATHS) -> Case:
     t = stats.t.isf(mass, nu)
     beyond = stats.t.pdf(t, nu) / mass * (nu + t * t) / (nu - 1.0)
     truth = {"value_at_risk": mean + scale * t, "expected_shortfall": mean + scale * beyond}
-    return Case(Problem("Student t loss of 4 assets, 1 step", spec, _book(names, exposure.tolist()), linear=True), truth)
+    return Case(
+        Problem("Student t loss of 4 assets, 1 step", spec, _book(names, exposure.tolist()), linear=True), truth
+    )
 
 
-CASES: dict[str, Callable[[int], Case]] = {"one_asset": one_asset, "normal_loss": normal_loss, "student_loss": student_loss}
+CASES: dict[str, Callable[[int], Case]] = {
+    "one_asset": one_asset,
+    "normal_loss": normal_loss,
+    "student_loss": student_loss,
+}
 
 
 def served(case: Case, methods: Sequence[str]) -> list[str]:
@@ -113,7 +119,9 @@ def lines(case: Case, found: dict[str, Replications]) -> list[str]:
             bias = (runs.mean(measure)[0] - truth) / runs.deviation(measure)
             parts = (100 * runs.coverage(measure, truth), runs.stated_over_real(measure), bias)
             columns = [" ".join(f"{value:8.{d}f}" for value in part) for part, d in zip(parts, (1, 3, 3), strict=True)]
-            out.append(f"{method:16} {measure:19} {'':8} {columns[0]} |             {columns[1]} |            {columns[2]}")
+            out.append(
+                f"{method:16} {measure:19} {'':8} {columns[0]} |             {columns[1]} |            {columns[2]}"
+            )
     return out
 
 

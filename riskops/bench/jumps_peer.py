@@ -230,9 +230,7 @@ class PeggedPeer(Peer):
         self.jump_mean, self.jump_deviation, self.hours = tables["own"][:, 8], tables["own"][:, 9], own[10]
         self.rules = [np.float32(value) for value in tables["rules"].tolist()]
         self.mixing = tables["mixing"].astype(np.float32)
-        self.reverting = [
-            tuple(column(tables[name][:, k]) for name in ("level", "keep", "noise")) for k in range(3)
-        ]
+        self.reverting = [tuple(column(tables[name][:, k]) for name in ("level", "keep", "noise")) for k in range(3)]
         start = model.start()
         self.initial = [column(start[name]) for name in ("log_depth", "network_health", "fiat_activity")]
         self.states = [self.array() for _ in range(3)]

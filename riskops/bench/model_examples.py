@@ -69,9 +69,7 @@ def _filtered() -> Model:
 
 def _garch_student() -> Model:
     degrees = np.full(SIZE, 6.0)
-    return Garch(
-        assets=ASSETS, **_garch(), days_per_year=252.0, correlation=CORRELATION, degrees_of_freedom=degrees
-    )
+    return Garch(assets=ASSETS, **_garch(), days_per_year=252.0, correlation=CORRELATION, degrees_of_freedom=degrees)
 
 
 def _heston() -> Model:

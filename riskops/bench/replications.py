@@ -203,9 +203,7 @@ class _Run:
         if self.controlled:
             parts["moments"] = Moments()
             parts["tail"] = Tail(keep=tail_size(self.levels, n, self.spec.sampling.groups, controlled=True))
-        return {
-            name: part.finalize(part.combine([part.chunk(data, first_path=first)])) for name, part in parts.items()
-        }
+        return {name: part.finalize(part.combine([part.chunk(data, first_path=first)])) for name, part in parts.items()}
 
     def figures(self, seed: int) -> dict[str, Floats]:
         """The figures ``(level,)`` of a run with this seed."""

@@ -36,8 +36,8 @@ class Row:
     """One comparison: the same work done by riskops and by a baseline, in one process and on the same cores.
 
     ``agrees`` says that both gave the same values: equal ones where the draws are the same, else within four standard
-    errors of one another. ``notes`` are lines that the table shows below the work, ``details`` what a record holds
-    beyond the columns.
+    errors of one another. ``notes`` are lines that follow the table, ``details`` what a record holds beyond the
+    columns.
     """
 
     suite: str
@@ -105,7 +105,7 @@ def bench_table(rows: Sequence[Row]) -> Table:
             table.add_section()
         suite = row.suite
         table.add_row(
-            Text.assemble((f"{row.suite}: {row.name}", "bold"), f", {row.work}", *(f"\n  {note}" for note in row.notes)),
+            Text.assemble((f"{row.suite}: {row.name}", "bold"), f", {row.work}"),
             Text(row.baseline),
             _seconds(row.ours_s),
             _seconds(row.baseline_s),
@@ -113,7 +113,8 @@ def bench_table(rows: Sequence[Row]) -> Table:
             Text("yes") if row.agrees else Text("NO", style="bold red"),
             _target(row),
         )
-    table.caption = Text("Ratio is theirs over ours; best of several interleaved rounds.")
+    notes = [f"{row.suite}: {row.name}: {note}" for row in rows for note in row.notes]
+    table.caption = Text("\n".join(["Ratio is theirs over ours; best of several interleaved rounds.", *notes]))
     table.caption_justify = "left"
     return table
 

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from riskops.bench.draws import draws
+from riskops.bench.models import models
 from riskops.bench.paths import paths
 from riskops.bench.rows import Row
+from riskops.bench.sampling import sampling
 from riskops.bench.startup import startup
 from riskops.bench.store import store
 from riskops.bench.timing import Setting
@@ -16,7 +18,7 @@ from riskops.checks import check_subset, check_unique
 from riskops.errors import InputError
 from riskops.threads import pinned_threads
 
-__all__ = ["SUITES", "run_suites"]
+__all__ = ["DEFAULT", "SUITES", "run_suites"]
 
 SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
     "draws": draws,
@@ -24,7 +26,12 @@ SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
     "var": var,
     "store": store,
     "startup": startup,
+    "models": models,
+    "sampling": sampling,
 }
+
+#: What runs unless suites are named; ``sampling`` repeats whole runs by the hundred, and compares with no other library.
+DEFAULT = tuple(name for name in SUITES if name != "sampling")
 
 
 def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale: float = 1.0) -> list[Row]:
@@ -33,7 +40,7 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Parameters
     ----------
     names
-        Suites to run, in this order; None runs all of them.
+        Suites to run, in this order; None runs all of them but ``sampling``.
     say
         Called with a line as each suite begins, and for what is left out.
     scale
@@ -52,9 +59,9 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Examples
     --------
     >>> sorted(SUITES)
-    ['draws', 'paths', 'startup', 'store', 'var']
+    ['draws', 'models', 'paths', 'sampling', 'startup', 'store', 'var']
     """
-    chosen = list(SUITES) if names is None else list(names)
+    chosen = list(DEFAULT) if names is None else list(names)
     if not chosen:
         raise InputError(f"suite: none is given; known are {', '.join(SUITES)}")
     check_subset("suite", chosen, SUITES)

@@ -139,7 +139,7 @@ def plan(
 @guarded
 def bench(
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: all of them.")
+        str | None, typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: all but sampling.")
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")

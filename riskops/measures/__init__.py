@@ -11,6 +11,7 @@ from riskops.measures.distribution import (
     moments_from,
     moments_reduction,
 )
+from riskops.measures.peg_validation import PegCheck, PegValidation, validate_peg
 from riskops.measures.pilot import arrange
 from riskops.measures.tail_risk import (
     expected_shortfall,
@@ -22,6 +23,8 @@ from riskops.measures.tail_risk import (
 )
 
 __all__ = [
+    "PegCheck",
+    "PegValidation",
     "arrange",
     "base_growth",
     "comoments_reduction",
@@ -41,5 +44,6 @@ __all__ = [
     "tail_risk",
     "tail_risk_from",
     "tail_size",
+    "validate_peg",
     "value_at_risk",
 ]

@@ -50,13 +50,19 @@ __all__ = [
     "nearest_correlation",
     "path_kernel",
     "push_towards_one",
+    "recalibration_schedule",
+    "regime_probabilities",
     "register",
 ]
 
-_KIND_OF = {name: kind for kind, name in BUILT_IN.items()}
+#: Where the names live that are loaded when they are asked for.
+_HOME_OF = {name: kind for kind, name in BUILT_IN.items()} | {
+    "recalibration_schedule": "pegged_fit",
+    "regime_probabilities": "regime_history",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _KIND_OF:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"riskops.models.{_KIND_OF[name]}"), name)
+    return getattr(import_module(f"riskops.models.{_HOME_OF[name]}"), name)

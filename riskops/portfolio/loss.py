@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from dask.base import tokenize
-from numba import njit
 
+from riskops.backend import device_empty, device_view, is_on_device
 from riskops.checks import check_number, check_unique
 from riskops.errors import InputError
-from riskops.scalar import expm1_f32, expm1_f64, fma
+from riskops.models import path_kernel
+from riskops.scalar import expm1, fma
 from riskops.schema import validate, variable
 
 __all__ = ["portfolio_loss"]
@@ -133,7 +134,7 @@ def _aligned_exposure(book: xr.Dataset, assets: list[str]) -> npt.NDArray[np.flo
 
 def _lazy_loss(growth: Any, exposure: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> Any:
     if not isinstance(growth, da.Array):
-        return loss_block(np.asarray(growth), exposure, steps)
+        return loss_block(growth if is_on_device(growth) else np.asarray(growth), exposure, steps)
     growth = growth.rechunk({axis: -1 for axis in range(growth.ndim - 1) if growth.numblocks[axis] > 1})
     # Time becomes horizon and asset becomes portfolio, each one block wide: nothing is contracted, nothing copied.
     s, t, a, i = "scenario", "time", "asset", "path"
@@ -153,51 +154,43 @@ def _lazy_loss(growth: Any, exposure: npt.NDArray[np.float64], steps: npt.NDArra
     )
 
 
-def loss_block(growth: npt.NDArray[Any], exposure: npt.NDArray[Any], steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Losses ``([scenario,] portfolio, horizon, path)`` of a block of growth ``([scenario,] time, asset, path)``."""
-    block = np.ascontiguousarray(growth if growth.ndim == 4 else growth[None])
-    loss = np.empty((len(block), len(exposure), len(steps), block.shape[-1]))
-    kernel = _loss_f32 if block.dtype == np.float32 else _loss_f64
-    kernel(block, exposure, steps, loss)
+def loss_block(growth: Any, exposure: npt.NDArray[Any], steps: npt.NDArray[Any]) -> Any:
+    """Losses ``([scenario,] portfolio, horizon, path)`` of a block of growth ``([scenario,] time, asset, path)``.
+
+    They are where the growth is: on a device, in arrays of the library that made it, and with the same bits.
+    """
+    block: Any = growth if growth.ndim == 4 else growth[None]
+    empty: Any = np.empty
+    if is_on_device(growth):
+        block, empty = device_view(block), device_empty
+    else:
+        block = np.ascontiguousarray(block)
+    scenarios, paths = block.shape[0], block.shape[3]
+    loss = empty((scenarios, len(exposure), len(steps), paths), np.dtype(np.float64))
+    _loss(loss, block, empty((1, paths), block.dtype), exposure, steps)
     return loss if growth.ndim == 4 else loss[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _loss_f32(growth, exposure, steps, loss):  # type: ignore[no-untyped-def]
-    change = np.empty(STRIP, np.float32)  # widened when it is summed: doubles in this loop would halve its vectors
+@path_kernel(tables=("exposure", "steps"))
+def _loss(loss, growth, change, exposure, steps):  # type: ignore[no-untyped-def]
+    """``change``, one number a path, holds the simple returns of an asset, strip by strip: widened only when they are
+    summed, since doubles in the loop that makes them would halve its vectors."""
+    paths = growth.shape[3]
     for s in range(growth.shape[0]):
         for h in range(len(steps)):
-            for first in range(0, growth.shape[3], STRIP):
-                stop = min(first + STRIP, growth.shape[3])
+            for first in range(0, paths, STRIP):
+                stop = min(first + STRIP, paths)
+                returns = change[0, : stop - first]
                 for a in range(growth.shape[2]):
-                    source = growth[s, steps[h], a][first:stop]
+                    source = growth[s, steps[h], a, first:stop]
                     for i in range(len(source)):
-                        change[i] = expm1_f32(source[i])
-                    _add_asset(loss, exposure, change, s, h, a, first, stop)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _loss_f64(growth, exposure, steps, loss):  # type: ignore[no-untyped-def]
-    change = np.empty(STRIP, np.float64)
-    for s in range(growth.shape[0]):
-        for h in range(len(steps)):
-            for first in range(0, growth.shape[3], STRIP):
-                stop = min(first + STRIP, growth.shape[3])
-                for a in range(growth.shape[2]):
-                    source = growth[s, steps[h], a][first:stop]
-                    for i in range(len(source)):
-                        change[i] = expm1_f64(source[i])
-                    _add_asset(loss, exposure, change, s, h, a, first, stop)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_asset(loss, exposure, change, s, h, a, first, stop):  # type: ignore[no-untyped-def]
-    for p in range(len(exposure)):
-        amount = -exposure[p, a]
-        row = loss[s, p, h][first:stop]
-        if a == 0:
-            for i in range(len(row)):
-                row[i] = fma(amount, np.float64(change[i]), 0.0)
-        else:
-            for i in range(len(row)):
-                row[i] = fma(amount, np.float64(change[i]), row[i])
+                        returns[i] = expm1(source[i])
+                    for p in range(len(exposure)):
+                        amount = -exposure[p, a]
+                        row = loss[s, p, h, first:stop]
+                        if a == 0:
+                            for i in range(len(row)):
+                                row[i] = fma(amount, np.float64(returns[i]), 0.0)
+                        else:
+                            for i in range(len(row)):
+                                row[i] = fma(amount, np.float64(returns[i]), row[i])

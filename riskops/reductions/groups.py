@@ -61,6 +61,8 @@ class Groups:
     def from_text(cls, text: str) -> Groups:
         """The inverse of :attr:`text`."""
         unit, _, number = text.partition(" ")
+        if number and not (number.isascii() and number.isdigit()):
+            raise InputError(f"{INDEPENDENT}: {text!r} names no groups of paths")
         return cls(unit, int(number or 0))  # type: ignore[arg-type]
 
     def number(self, paths: int) -> int:

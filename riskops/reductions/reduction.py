@@ -21,6 +21,7 @@ import xarray as xr
 from dask.base import tokenize
 from dask.layers import ArrayValuesDep
 
+from riskops.backend import to_host
 from riskops.checks import check_integer
 from riskops.errors import InputError
 from riskops.reductions.tree import TILE
@@ -151,7 +152,7 @@ def _chunk(first_path: Any, *blocks: Any, reduction: Reduction) -> Array:
         block = nested
         while isinstance(block, list):  # one level for each leading dim, which is a single chunk
             (block,) = block
-        found[name] = block
+        found[name] = to_host(block)
     return _box(reduction.chunk(found, first_path=int(first_path)), (1,))
 
 

@@ -60,8 +60,8 @@ class WeightedTail(Reduction):
     -----
     ``finalize`` gives ``loss``, ``path`` and ``weight`` ``(..., kept)``, the worst loss first and of equal losses the
     earlier path; shorter rows end in losses of minus infinity with weight zero and path -1. ``paths`` is the number of
-    paths seen. What is kept beyond ``mass`` may depend on how the paths were cut, what lies within it does not. A NaN
-    is an error that names its row and path.
+    paths seen. The loss at which the weights exceed ``mass`` is the last one kept, so what is kept does not depend on
+    how the paths were cut. A NaN in either variable is an error that names its row and path.
     """
 
     variable: str = "loss"
@@ -80,10 +80,11 @@ class WeightedTail(Reduction):
         lead = block[self.variable].shape[:-1]
         data, weights = rows_of(block[self.variable]).astype(np.float64, copy=False), rows_of(block[self.weight])
         paths = np.arange(first_path, first_path + data.shape[-1])
-        bad = np.argwhere(np.isnan(data))
-        if len(bad):
-            where = tuple(int(i) for i in np.unravel_index(bad[0, 0], lead))
-            raise InputError(f"{self.variable}: path {first_path + bad[0, 1]} of row {where} is NaN, not a number")
+        for name, values in ((self.variable, data), (self.weight, weights)):
+            bad = np.argwhere(np.isnan(values))
+            if len(bad):
+                where = tuple(int(i) for i in np.unravel_index(bad[0, 0], block[name].shape[:-1]))
+                raise InputError(f"{name}: path {first_path + bad[0, 1]} of row {where} is NaN, not a number")
         horizons = len(weights)
         rows = [_cut(_sorted(_Row(row, paths, weights[k % horizons])), self.mass) for k, row in enumerate(data)]
         return _State(tuple(rows), lead, data.shape[-1])

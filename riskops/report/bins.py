@@ -20,22 +20,28 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Histogram:
-    """The non-empty bins ``[low, high)`` of a loss, ascending, and their counts."""
+    """The non-empty bins ``[low, high)`` of a loss, ascending, and their counts: whole numbers of paths, or sums of the
+    weights of weighted ones."""
 
     low: _Floats
     high: _Floats
-    counts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64] | _Floats
 
     @property
-    def paths(self) -> int:
-        return int(self.counts.sum())
+    def total(self) -> float:
+        """All counts together."""
+        return float(self.counts.sum())
 
     def quantile(self, probability: float) -> tuple[float, float]:
         """The loss not exceeded with ``probability``, placed evenly inside its bin, and the width of that bin."""
-        rank = max(math.ceil(self.paths * exact_level(probability)), 1)
         reached = np.cumsum(self.counts)
-        i = int(np.searchsorted(reached, rank))
-        inside = (rank - 0.5 - (reached[i] - self.counts[i])) / self.counts[i]
+        if np.issubdtype(self.counts.dtype, np.integer):
+            rank = max(math.ceil(int(reached[-1]) * exact_level(probability)), 1)
+            place = rank - 0.5
+        else:
+            rank = place = float(reached[-1]) * probability
+        i = min(int(np.searchsorted(reached, rank)), len(reached) - 1)
+        inside = (place - (reached[i] - self.counts[i])) / self.counts[i]
         width = float(self.high[i] - self.low[i])
         return float(self.low[i] + inside * width), width
 
@@ -44,7 +50,7 @@ class Histogram:
         after = np.cumsum(self.counts)
         ends = np.column_stack([self.low, self.high]).ravel()
         reached = np.column_stack([after - self.counts, after]).ravel()
-        return np.asarray(np.diff(np.interp(edges, ends, reached)) / self.paths, dtype=np.float64)
+        return np.asarray(np.diff(np.interp(edges, ends, reached)) / self.total, dtype=np.float64)
 
     def edges(self, marks: Sequence[float], *, bars: int) -> _Floats:
         """Edges of equal bars from the 0.05 % to the 99.95 % quantile, or further where a mark lies."""
@@ -61,7 +67,7 @@ def histogram_of(view: View, *, portfolio: str, horizon: float) -> Histogram:
     if not len(filled):
         raise InputError(f"loss_histogram: no path of portfolio {portfolio!r} at horizon {horizon:g} is counted")
     low, high = (np.asarray(view.results[name].values, dtype=np.float64)[filled] for name in ("bin_low", "bin_high"))
-    return Histogram(low, high, counts[filled].astype(np.int64))
+    return Histogram(low, high, counts[filled] if view.weighted else counts[filled].astype(np.int64))
 
 
 def fan_values(view: View, *, portfolio: str, probabilities: Sequence[float]) -> tuple[_Floats, _Floats, float]:

@@ -266,6 +266,11 @@ class View:
             values, names = values[np.ix_(kept, kept)], [names[i] for i in kept]
         return names, values
 
+    @property
+    def weighted(self) -> bool:
+        """Whether the histogram sums weights of paths."""
+        return self.attrs.get("sampling") == "importance"
+
     # -- words ----------------------------------------------------------------------------------------------------
 
     def facts(self) -> list[tuple[str, str]]:

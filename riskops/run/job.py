@@ -85,6 +85,8 @@ class RiskJob:
     def tail_paths(self) -> int:
         """How many of the worst paths of a row the exact tail keeps."""
         groups = self.spec.sampling.groups
+        if self.spec.sampling.weighted:  # most paths may lie in the tail that they were drawn into
+            return self.spec.paths
         return tail_size(self.levels, self.spec.paths, groups, controlled=self.controlled)
 
     @property

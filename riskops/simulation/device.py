@@ -15,25 +15,12 @@ import numpy.typing as npt
 
 from riskops import backend
 from riskops.errors import PlanError
-from riskops.rng import TILE
 from riskops.simulation.device_plan import device_stretch_tiles
 from riskops.simulation.fallbacks import note_fallback
 from riskops.simulation.place import Place
-from riskops.simulation.stretch import Stretch, StretchJob
+from riskops.simulation.stretch import StretchJob, block_shape, simulate_block
 
-__all__ = ["BlockJob", "device_block", "device_place"]
-
-
-class BlockJob(StretchJob):
-    """What a block needs of a job; see :class:`riskops.simulation.PathJob`."""
-
-    @property
-    def scenarios(self) -> tuple[str, ...]: ...
-
-    @property
-    def device_fallback(self) -> bool: ...
-
-    def block(self, counters: npt.NDArray[np.uint32], n: int) -> Any: ...
+__all__ = ["device_block", "device_place"]
 
 
 @lru_cache(maxsize=1)
@@ -87,17 +74,8 @@ def device_block(job: Any, counters: npt.NDArray[np.uint32], n: int) -> Any:
     return replace(job, device="cpu").block(counters, n)
 
 
-def _block(job: Any, counters: npt.NDArray[np.uint32], n: int) -> Any:
-    spec = job.spec
-    rows = len(spec.assets) + spec.sampling.weighted
-    out = backend.device_empty((len(job.scenarios), len(job.steps), rows, n), np.dtype(spec.dtype))
-    view = backend.device_view(out)
-    tiles = device_stretch_tiles(spec, models=len(job.models))
-    stretch: Stretch | None = None
-    for first in range(0, n, tiles * TILE):
-        stop = min(first + tiles * TILE, n)
-        if stretch is None or stretch.paths != stop - first:
-            stretch = Stretch(job, stop - first, device_place())
-        own = counters[first // 4 : (first // TILE + tiles) * (TILE // 4)]
-        stretch.simulate(own, view[:, :, :, first:stop])
+def _block(job: StretchJob, counters: npt.NDArray[np.uint32], n: int) -> Any:
+    out = backend.device_empty(block_shape(job, n), np.dtype(job.spec.dtype))
+    tiles = device_stretch_tiles(job.spec, models=len(job.models))
+    simulate_block(job, counters, backend.device_view(out), tiles=tiles, place=device_place())
     return backend.leaves_device(out)

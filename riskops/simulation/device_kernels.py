@@ -61,7 +61,8 @@ def mirror_tiles(out: Any) -> None:
 @cuda.jit
 def _match(out):  # type: ignore[no-untyped-def]
     """A block of 64 threads a tile and row, each a lane of the sums; the lanes are added by halves, as on the CPU."""
-    x, lane = cuda.shared.array(TILE, _DOUBLE), cuda.shared.array(LANES, _DOUBLE)
+    x = cuda.shared.array(TILE, _DOUBLE)
+    lane = cuda.shared.array(LANES, _DOUBLE)  # on a line of its own: the simulator tells arrays apart by their lines
     start, j = cuda.blockIdx.x * TILE, cuda.threadIdx.x
     for row in range(cuda.blockIdx.y, out.shape[0], cuda.gridDim.y):
         for i in range(j, TILE, LANES):

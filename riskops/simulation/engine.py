@@ -21,15 +21,15 @@ from dask.base import tokenize
 from riskops.checks import check_one_of
 from riskops.errors import InputError
 from riskops.models import Model
-from riskops.models.base import Array
 from riskops.reductions import INDEPENDENT
 from riskops.rng import TILE, tile_counters
 from riskops.scalar import log_f64
 from riskops.schema import validate, variable
+from riskops.simulation.device import device_block
 from riskops.simulation.events import PathEvent, read_prices, resolve_events
 from riskops.simulation.plan import Workload, chunk_sizes
 from riskops.simulation.spec import SimulationSpec
-from riskops.simulation.stretch import Stretch, stretch_tiles
+from riskops.simulation.stretch import block_shape, simulate_block, stretch_tiles
 
 __all__ = ["PathJob", "ScenarioLike", "path_job", "simulate"]
 
@@ -94,19 +94,9 @@ class PathJob:
                 f"n: {n} paths are not whole tiles, which sampling.method {self.spec.sampling.method} draws"
             )
         if self.device == "cuda":
-            from riskops.simulation.device import device_block
-
             return device_block(self, counters, n)
-        assets, dtype = len(self.spec.assets), np.dtype(self.spec.dtype)
-        rows = assets + self.spec.sampling.weighted
-        out = np.empty((len(self.scenarios), len(self.steps), rows, n), dtype)
-        tiles = stretch_tiles(self.spec)
-        stretch: Stretch | None = None
-        for first in range(0, n, tiles * TILE):
-            stop = min(first + tiles * TILE, n)
-            if stretch is None or stretch.paths != stop - first:
-                stretch = Stretch(self, stop - first)
-            stretch.simulate(counters[first // 4 : (first // TILE + tiles) * (TILE // 4)], out[..., first:stop])
+        out = np.empty(block_shape(self, n), np.dtype(self.spec.dtype))
+        simulate_block(self, counters, out, tiles=stretch_tiles(self.spec))
         return out
 
 
@@ -161,6 +151,7 @@ def path_job(
     >>> job.scenarios, job.steps
     (('base',), (1, 10))
     """
+    check_one_of("device", device, ("cpu", "cuda"))
     steps = spec.steps_of(times)
     base = _Unshocked()
     given: Sequence[ScenarioLike] = (base,) if scenarios is None else scenarios
@@ -195,7 +186,7 @@ def path_job(
         start_shift=np.stack([shift for _, shift, _ in models.values()]),
         output_shift=np.stack(outputs),
         events=tuple(events for _, _, events in models.values()),
-        device=check_one_of("device", device, ("cpu", "cuda")),
+        device=device,
         device_fallback=device_fallback,
     )
 

@@ -22,6 +22,7 @@ import zarr
 from dask.base import tokenize
 from zarr.codecs import BytesCodec, Crc32cCodec
 
+from riskops.backend import to_host
 from riskops.errors import StoreError
 from riskops.rng import TILE
 
@@ -183,6 +184,7 @@ def _write_block(
     block_info: Mapping[Any, Any] | None = None,
 ) -> npt.NDArray[np.uint8]:
     assert block_info is not None  # map_blocks gives it to every real block
+    block = to_host(block)
     start, stop = block_info[0]["array-location"][-1]
     target = zarr.open_array(store, path=variable, mode="r+", config={"write_empty_chunks": True})
     target[..., first_path + start : first_path + stop] = block

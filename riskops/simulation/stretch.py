@@ -23,7 +23,7 @@ from riskops.simulation.shocks import MixedShocks
 from riskops.simulation.sobol_draws import SobolDraws
 from riskops.simulation.spec import SimulationSpec
 
-__all__ = ["Stretch", "StretchJob", "stretch_tiles"]
+__all__ = ["Stretch", "StretchJob", "block_shape", "simulate_block", "stretch_tiles"]
 
 #: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in
 #: them.
@@ -50,6 +50,9 @@ class StretchJob(Protocol):
     def models(self) -> tuple[Model, ...]: ...
 
     @property
+    def scenarios(self) -> tuple[str, ...]: ...
+
+    @property
     def model_of(self) -> tuple[int, ...]: ...
 
     @property
@@ -60,6 +63,22 @@ class StretchJob(Protocol):
 
     @property
     def events(self) -> tuple[tuple[PathEvent, ...], ...]: ...
+
+
+def block_shape(job: StretchJob, n: int) -> tuple[int, int, int, int]:
+    """``(scenario, time, asset, path)``, with a row behind the last asset where paths are weighted."""
+    return len(job.scenarios), len(job.steps), len(job.spec.assets) + job.spec.sampling.weighted, n
+
+
+def simulate_block(job: StretchJob, counters: Array, out: Array, *, tiles: int, place: Place = HOST) -> None:
+    """Fill a block at its place, one stretch of so many tiles after the other; the counters are on the host."""
+    n = out.shape[3]
+    stretch: Stretch | None = None
+    for first in range(0, n, tiles * TILE):
+        stop = min(first + tiles * TILE, n)
+        if stretch is None or stretch.paths != stop - first:
+            stretch = Stretch(job, stop - first, place)
+        stretch.simulate(counters[first // 4 : (first // TILE + tiles) * (TILE // 4)], out[:, :, :, first:stop])
 
 
 class Stretch:

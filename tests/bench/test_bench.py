@@ -15,6 +15,7 @@ import riskops.bench.store as store_suite
 from riskops.bench import SUITES, Row, Target, bench_table, run_suites, timing
 from riskops.bench.agreement import plain_philox, sample_of_normal, within_errors
 from riskops.bench.numpy_peer import growth, quantile_and_mean_beyond, scenario_losses
+from riskops.bench.suites import DEFAULT
 from riskops.errors import InputError, PlanError
 from riskops.rng import fill_words, tile_counters
 
@@ -49,15 +50,18 @@ def test_start_up_is_measured_in_fresh_processes() -> None:
 
 
 def test_all_suites_have_their_place() -> None:
-    assert list(SUITES) == ["draws", "paths", "var", "store", "startup"]
+    assert list(SUITES) == [*DEFAULT, "sampling"] == ["draws", "paths", "var", "store", "startup", "models", "sampling"]
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["draws", "speed"], "suite: 'speed' is unknown; known are draws, paths, startup, store, var"),
+        (
+            ["draws", "speed"],
+            "suite: 'speed' is unknown; known are draws, models, paths, sampling, startup, store, var",
+        ),
         (["draws", "draws"], "suite: 'draws' is given twice"),
-        ([], "suite: none is given; known are draws, paths, var, store, startup"),
+        ([], "suite: none is given; known are draws, paths, var, store, startup, models, sampling"),
     ],
 )
 def test_wrong_suites_are_refused_before_anything_runs(names: list[str], message: str) -> None:
@@ -85,6 +89,15 @@ def test_table_shows_targets_and_disagreement() -> None:
     assert text.count("NO") == 1
     assert "250.0 ms" in text
     assert "2.50 s" in text
+
+
+def test_notes_follow_the_table_and_details_the_record() -> None:
+    row = replace(ROW, notes=("a note",), details={"rate": 2.0})
+    out = io.StringIO()
+    Console(file=out, width=120).print(bench_table([row]))
+    assert out.getvalue().rstrip().endswith("paths: kernels: a note")
+    assert set(row.record()) == KEYS | {"details"}
+    assert row.record()["details"] == {"rate": 2.0}
 
 
 def test_race_takes_turns_and_the_best_round() -> None:

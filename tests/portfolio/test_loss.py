@@ -153,14 +153,12 @@ def test_it_fuses_with_the_layer_that_makes_the_paths() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_kernel_as_plain_python(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = loss_module._loss_f32 if dtype == "float32" else loss_module._loss_f64
     growth = growth_of(20, dtype)[None]
     exposure, steps = BOOK["exposure"].values, np.array([1, 3])
-    plain, compiled = np.empty((1, 2, 2, 20)), np.empty((1, 2, 2, 20))
-    kernel(growth, exposure, steps, compiled)
+    plain, compiled, change = np.empty((1, 2, 2, 20)), np.empty((1, 2, 2, 20)), np.empty((1, 20), dtype)
+    loss_module._loss(compiled, growth, change, exposure, steps)
     monkeypatch.setattr(loss_module, "fma", exact_fma)
-    monkeypatch.setattr(loss_module, "_add_asset", loss_module._add_asset.py_func)
-    kernel.py_func(growth, exposure, steps, plain)
+    loss_module._loss.py_func(plain, growth, change, exposure, steps)
     assert plain.tobytes() == compiled.tobytes()
 
 

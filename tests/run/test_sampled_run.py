@@ -64,7 +64,9 @@ def test_weights_and_losses_come_from_one_generation(monkeypatch: pytest.MonkeyP
     paths = paths_of(job)
     losses, growth = portfolio_loss(paths, book=BOOK), base_growth(paths)
     together = fuse(
-        tail=tail_reduction(losses, (0.9,)), moments=moments_reduction(losses), histogram=histogram_reduction(losses)
+        tail=tail_reduction(losses, level=(0.9,)),
+        moments=moments_reduction(losses),
+        histogram=histogram_reduction(losses),
     )
     dask.compute(
         reduce_paths(losses, together), reduce_paths(growth, comoments_reduction(growth)), scheduler="synchronous"
