@@ -65,7 +65,8 @@ class Peer(ABC):
         """Move all states by one step."""
 
     def finish(self, steps: int) -> None:
-        """Add what is the same for every path and step."""
+        """Add what is the same for every path and step: nothing, unless a model says so."""
+        return
 
 
 def normals(rng: Generator, out: Single) -> Single:

@@ -130,6 +130,7 @@ def replicate(
     levels: Sequence[float],
     seed: int = 1,
     pilots: int = 4,
+    plain_times: int = 1,
 ) -> dict[str, Replications]:
     """Run every method under ``count`` seeds of its own, with a new pilot so many times.
 
@@ -147,6 +148,8 @@ def replicate(
         The first seed of the first method.
     pilots
         How many pilots the methods that need one take, in turn over the replications.
+    plain_times
+        So many times ``count`` are the replications of plain draws: all others are measured by them.
     """
     found: dict[str, list[dict[str, Floats]]] = {method: [] for method in methods}
     best = dict.fromkeys(methods, float("inf"))
@@ -154,12 +157,13 @@ def replicate(
     runs: dict[str, _Run] = {}
     for k in range(count):
         for place, method in enumerate(methods):
-            number = seed + place * SPAN + k
+            first = seed + place * SPAN + k
             if k % every == 0:
-                runs[method] = _Run(problem, method, levels, number)
-            start = time.perf_counter()
-            found[method].append(runs[method].figures(number))
-            best[method] = min(best[method], time.perf_counter() - start)
+                runs[method] = _Run(problem, method, levels, first)
+            for number in range(first, first + count * (plain_times if method == "plain" else 1), count):
+                start = time.perf_counter()
+                found[method].append(runs[method].figures(number))
+                best[method] = min(best[method], time.perf_counter() - start)
     out = {}
     for method, every_run in found.items():
         figures = {name: np.stack([run[name] for run in every_run]) for name in every_run[0]}

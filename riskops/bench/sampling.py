@@ -27,6 +27,8 @@ LEVELS = (0.95, 0.99, 0.997)
 HEADLINE = 0.99
 PATHS, STEPS = 32_768, 10
 REPLICATIONS = 128
+#: As many times that for plain draws, which all factors are relative to.
+PLAIN_TIMES = 4
 _SHORT = {"value_at_risk": "VaR", "expected_shortfall": "ES"}
 
 
@@ -49,7 +51,7 @@ def _problem(name: str, model: Model) -> Problem:
 
 
 def _rows(problem: Problem, methods: Sequence[str], count: int) -> list[Row]:
-    found = replicate(problem, methods, count=count, levels=LEVELS)
+    found = replicate(problem, methods, count=count, levels=LEVELS, plain_times=PLAIN_TIMES)
     plain = found["plain"]
     return [_row(problem, plain, runs) for method, runs in found.items() if method != "plain"]
 

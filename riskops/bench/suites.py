@@ -30,7 +30,7 @@ SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
     "sampling": sampling,
 }
 
-#: What runs unless suites are named; ``sampling`` repeats whole runs by the hundred, and compares with no other library.
+#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred.
 DEFAULT = tuple(name for name in SUITES if name != "sampling")
 
 

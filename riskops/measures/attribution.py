@@ -20,6 +20,7 @@ import xarray as xr
 from dask.base import tokenize
 from dask.layers import ArrayValuesDep
 
+from riskops.backend import to_host
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
 from riskops.measures.grouped_attribution import (
@@ -203,7 +204,7 @@ class TailSums(Reduction):
         padded = np.concatenate([used, np.repeat(used[-1:], -len(used) % QUARTER)]).astype(np.uint32)
         lane = path % TILE // QUARTER
         column = place // QUARTER * TILE + lane * QUARTER + place % QUARTER
-        growth = self.job.block(padded, 4 * len(padded))
+        growth = to_host(self.job.block(padded, 4 * len(padded)))
         return growth[:, :, : len(self.job.spec.assets)], column
 
     def combine(self, states: Sequence[TileTree]) -> TileTree:

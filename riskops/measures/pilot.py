@@ -6,7 +6,7 @@ portfolio at one horizon. It runs once, before the graph, like a calibration, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from riskops.portfolio import portfolio_loss
 from riskops.reductions import order_index
 from riskops.rng import MAX_PATHS, TILE, tile_counters
 from riskops.simulation import METHODS, Sampling, SimulationSpec, path_job
-from riskops.simulation.draws import Draws
+from riskops.simulation.draws import Draws, outcome_ends
 from riskops.simulation.sampling import PILOT_PATHS
 from riskops.threads import pinned_threads
 
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Part of a tilted distribution that stays the model's own.
 KEPT_SHARE = 0.5
-#: Strata of tiles that the pilot works through at once.
+#: Paths that the pilot works through at once.
 _BLOCK = 8 * TILE
 
 
@@ -102,6 +102,8 @@ def arrange(
     check_one_of("sampling.method", method, tuple(METHODS))
     plain = replace(spec, sampling=Sampling())
     last = spec.steps if horizon is None else spec.step_of(horizon, name="sampling.horizon")
+    if last < 1:
+        raise InputError(f"sampling.horizon: {horizon!r} days is before the first step")
     if method == "sobol":
         found = Sampling("sobol", replicates=replicates, dimensions=dimensions, steps=last, rotation=_components(plain))
     elif method in ("importance", "stratified"):
@@ -119,102 +121,113 @@ def arrange(
 
 
 class _Pilot:
-    """The losses of the pilot paths, and the sums of their draws over the steps."""
+    """The losses of the pilot paths; their draws are made again where they are looked at, and never kept."""
 
     def __init__(self, spec: SimulationSpec, book: xr.Dataset, last: int) -> None:
         self.spec, self.last = replace(spec, dtype="float32", paths=PILOT_PATHS), last
-        model = self.spec.model
-        job = path_job(self.spec, times=[self.spec.time_of(last)])
-        tables = model.tables(self.spec.step_years)
-        growth: list[npt.NDArray[Any]] = []
-        sums: list[dict[str, Floats]] = []
-        counts: dict[str, list[npt.NDArray[np.int8]]] = {}
-        for first in range(MAX_PATHS - PILOT_PATHS, MAX_PATHS, _BLOCK):
-            counters = tile_counters(first, _BLOCK)
-            growth.append(job.block(counters, _BLOCK)[0])
-            draws = Draws(
-                model.shocks,
-                Sampling(),
-                seed=self.spec.seed,
-                n=_BLOCK,
-                assets=len(model.assets),
-                dtype=np.dtype(np.float32),
-                tables=tables,
-            )
-            draws.start(counters)
-            total = {
-                shock.name: np.zeros(array.shape)
-                for shock, array in zip(model.shocks, draws.arrays, strict=True)
-                if shock.kind == "normal"
-            }
-            for step in range(1, last + 1):
-                draws.draw(step)
-                for shock, array in zip(model.shocks, draws.arrays, strict=True):
-                    if shock.kind == "normal":
-                        total[shock.name] += array
-                    elif shock.kind == "outcome" and shock.table is not None:
-                        counts.setdefault(shock.name, []).append(_outcomes(array, tables[shock.table]))
-            sums.append(total)
-        self.sums = {name: np.concatenate([total[name] for total in sums], axis=1) for name in sums[0]}
-        blocks = len(sums)
-        #: outcomes ``(factor, step, path)`` of each outcome shock
-        self.outcomes = {
-            name: np.concatenate([np.stack(found[b * last : (b + 1) * last], axis=1) for b in range(blocks)], axis=2)
-            for name, found in counts.items()
-        }
-        self.tables = tables
+        self.tables = spec.model.tables(spec.step_years)
+        time = spec.time_of(last)
+        job = path_job(self.spec, times=[time])
+        growth = [job.block(self._counters(block), _BLOCK)[0] for block in self._blocks()]
         paths = xr.Dataset(
-            {
-                "log_growth": (
-                    ("time", "asset", "path"),
-                    np.concatenate(growth, axis=-1),
-                )
-            },
-            coords={"time": [self.spec.time_of(last)], "asset": list(model.assets)},
+            {"log_growth": (("time", "asset", "path"), np.concatenate(growth, axis=-1))},
+            coords={"time": [time], "asset": list(spec.assets)},
         )
         self.loss: Floats = portfolio_loss(paths, book=book)["loss"].values.reshape(-1)
 
     def stratified(self) -> Sampling:
-        if not self.sums:
-            raise InputError(f"sampling.method: stratified arranges normals, and model {self.spec.model.kind} has none")
-        stacked = np.concatenate(list(self.sums.values()))
+        names = [shock.name for shock in self.spec.model.shocks if shock.kind == "normal"]
+        if not names:
+            raise InputError(
+                f"sampling.method: stratified arranges normals, and model {self.spec.model.kind} draws none; "
+                "antithetic serves it"
+            )
+        sums = {name: np.zeros((self._factors(name), PILOT_PATHS)) for name in names}
+        for block, drawn in self._draws():
+            for name in names:
+                sums[name][:, block] += drawn[name]
         with pinned_threads():
             centred = self.loss - self.loss.mean()
-            slopes = np.linalg.lstsq(stacked.T, centred, rcond=None)[0]
+            slopes = np.linalg.lstsq(np.concatenate(list(sums.values())).T, centred, rcond=None)[0]
         length = float(np.sqrt(np.sum(slopes * slopes)))
         if not length > 0.0:
-            raise InputError("sampling.portfolio: its loss depends on no draw")
-        return Sampling("stratified", steps=self.last, direction=self._by_shock(slopes / length))
+            raise InputError("sampling.portfolio: its loss depends on no normal")
+        parts = np.split(slopes / length, np.cumsum([len(sums[name]) for name in names])[:-1])
+        direction = {name: tuple(part.tolist()) for name, part in zip(names, parts, strict=True)}
+        return Sampling("stratified", steps=self.last, direction=direction)
 
     def importance(self, level: float) -> Sampling:
-        beyond = self.loss > np.sort(self.loss)[order_index(level, len(self.loss)) - 1]
-        if not beyond.any():
+        kinds = {shock.name: shock.kind for shock in self.spec.model.shocks}
+        normals = [name for name, kind in kinds.items() if kind == "normal"]
+        ends = {
+            shock.name: outcome_ends(self.tables[shock.table], self._factors(shock.name)).astype(np.int64)
+            for shock in self.spec.model.shocks
+            if shock.kind == "outcome" and shock.table is not None
+        }
+        if not normals and not ends:
+            raise InputError(
+                f"sampling.method: importance moves normals and outcomes, and model {self.spec.model.kind} draws none; "
+                "antithetic serves it"
+            )
+        beyond = self._beyond(level)
+        shift = {name: np.zeros(self._factors(name)) for name in normals}
+        seen = {name: np.zeros((len(edges), edges.shape[1] - 1)) for name, edges in ends.items()}
+        for block, drawn in self._draws():
+            there = beyond[block]
+            for name in normals:
+                shift[name] += drawn[name][:, there].sum(axis=1, dtype=np.float64)
+            for name, edges in ends.items():
+                for f, words in enumerate(drawn[name][:, there]):
+                    outcome = np.searchsorted(edges[f, 1:-1], words, side="right")
+                    seen[name][f] += np.bincount(outcome, minlength=edges.shape[1] - 1)
+        draws = self.last * np.count_nonzero(beyond)
+        tilt = {
+            name: KEPT_SHARE * np.diff(ends[name], axis=1) / 2.0**32 + (1.0 - KEPT_SHARE) * seen[name] / draws
+            for name in ends
+        }
+        return Sampling(
+            "importance",
+            shift={name: tuple((total / draws).tolist()) for name, total in shift.items()},
+            tilt={name: tuple(probability.reshape(-1).tolist()) for name, probability in tilt.items()},
+        )
+
+    def _beyond(self, level: float) -> npt.NDArray[np.bool_]:
+        """Which paths lose more than the pilot's VaR."""
+        ascending = np.sort(self.loss)
+        if ascending[0] == ascending[-1]:
             raise InputError("sampling.portfolio: its loss depends on no draw")
-        shift = {name: total[:, beyond].mean(axis=1) / self.last for name, total in self.sums.items()}
-        tilt = {}
-        for shock in self.spec.model.shocks:
-            if shock.name in self.outcomes and shock.table is not None:
-                limits = np.atleast_2d(self.tables[shock.table]).astype(np.float64)
-                edges = np.concatenate([np.zeros((len(limits), 1)), limits, np.full((len(limits), 1), 2.0**32)], axis=1)
-                own = np.diff(edges, axis=1) / 2.0**32
-                there = self.outcomes[shock.name][:, :, beyond]
-                seen = np.stack([(there == k).mean(axis=(1, 2)) for k in range(own.shape[1])], axis=1)
-                tilt[shock.name] = tuple((KEPT_SHARE * own + (1.0 - KEPT_SHARE) * seen).reshape(-1).tolist())
-        return Sampling("importance", shift={k: tuple(v.tolist()) for k, v in shift.items()}, tilt=tilt)
+        beyond = self.loss > ascending[order_index(level, PILOT_PATHS) - 1]
+        if not beyond.any():
+            raise InputError(f"sampling.level: no path of the pilot, of {PILOT_PATHS}, lies beyond {level!r}")
+        return beyond
 
-    def _by_shock(self, vector: Floats) -> Mapping[str, tuple[float, ...]]:
-        out, first = {}, 0
-        for name, total in self.sums.items():
-            out[name] = tuple(vector[first : first + len(total)].tolist())
-            first += len(total)
-        return out
+    def _blocks(self) -> Iterator[slice]:
+        return (slice(first, first + _BLOCK) for first in range(0, PILOT_PATHS, _BLOCK))
 
+    def _counters(self, block: slice) -> npt.NDArray[np.uint32]:
+        return tile_counters(MAX_PATHS - PILOT_PATHS + block.start, _BLOCK)
 
-def _outcomes(words: npt.NDArray[Any], limits: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    """How many thresholds are not above each word, ``(factor, path)``."""
-    table = np.atleast_2d(limits)
-    rows = [np.searchsorted(table[min(f, len(table) - 1)], row, side="right") for f, row in enumerate(words)]
-    return np.stack(rows).astype(np.int8)
+    def _factors(self, name: str) -> int:
+        (per,) = (shock.per for shock in self.spec.model.shocks if shock.name == name)
+        return len(self.spec.assets) if per == "asset" else 1
+
+    def _draws(self) -> Iterator[tuple[slice, Mapping[str, npt.NDArray[Any]]]]:
+        """The draws by shock, of every block of paths and every step."""
+        shocks = self.spec.model.shocks
+        draws = Draws(
+            shocks,
+            Sampling(),
+            seed=self.spec.seed,
+            n=_BLOCK,
+            assets=len(self.spec.assets),
+            dtype=np.dtype(np.float32),
+            tables=self.tables,
+        )
+        for block in self._blocks():
+            draws.start(self._counters(block))
+            for step in range(1, self.last + 1):
+                draws.draw(step)
+                yield block, {shock.name: array for shock, array in zip(shocks, draws.arrays, strict=True)}
 
 
 def _components(spec: SimulationSpec) -> dict[str, tuple[float, ...]]:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from riskops.report import plots
 from riskops.report.formatting import DASH, Figure, Money, horizon_text, level_text, percent_text
+from riskops.report.sampling import SAMPLING_NOTES
 from riskops.report.view import BASE, StressRow, View
 
 __all__ = ["write_html"]
@@ -87,6 +88,7 @@ def write_html(
             window=f"{view.text('window_start')} to {view.text('window_end')}",
             model=view.text("model"),
             effective_note=_effective_note(view),
+            sampling=SAMPLING_NOTES.get(str(view.attrs.get("sampling")), ""),
             configuration=configuration,
             lineage=list(_flat(lineage)),
             dash=DASH,

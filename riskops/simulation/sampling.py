@@ -54,7 +54,8 @@ class Sampling:
         1. ``control_variate``: plain draws, figures corrected by the portfolio's mean loss, which is known.
         ``importance``: three lanes of four drawn under normals shifted by ``shift`` and words tilted by ``tilt``, with
         likelihood ratios as weights; the fourth lane keeps every weight below 4. ``moment_matching``: the normals of
-        each step, factor and tile shifted and scaled to mean zero and deviation one. ``sobol``: scrambled Sobol
+        each step, factor and tile shifted and scaled to mean zero and deviation one; tiles stay independent, so their
+        spread is an honest error, and a bias of the order of 1/1024 of the spread is left. ``sobol``: scrambled Sobol
         points in the order of a Brownian bridge and principal components. ``stratified``: the sum of the normals along
         ``direction`` over ``steps`` stratified in 1024 strata a tile.
     replicates

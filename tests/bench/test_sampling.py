@@ -24,7 +24,7 @@ def _problem(paths: int = 32_768, steps: int = 1) -> Problem:
 
 def _made(spread: float, count: int = 200, seed: int = 1) -> Replications:
     values = 10.0 + spread * np.random.default_rng(seed).standard_normal((count, 1))
-    figures = {m: values for m in MEASURES} | {f"{m}_standard_error": np.full((count, 1), 1.0) for m in MEASURES}
+    figures = dict.fromkeys(MEASURES, values) | {f"{m}_standard_error": np.full((count, 1), 1.0) for m in MEASURES}
     bounds = {f"{m}{end}": values + 1.96 * sign for m in MEASURES for end, sign in (("_low", -1.0), ("_high", 1.0))}
     return Replications("made", 1024, figures | bounds | {"effective_sample_size": np.full((count, 1), 512.0)}, 1.0)
 

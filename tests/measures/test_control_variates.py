@@ -33,7 +33,7 @@ def job_of(**options: Any) -> PathJob:
 
 def controlled(job: PathJob, *, book: xr.Dataset = BOOK, level: tuple[float, ...] = LEVELS) -> xr.Dataset:
     losses = portfolio_loss(paths_of(job), book=book)
-    parts = fuse(tail=tail_reduction(losses, level, controlled=True), moments=Moments())
+    parts = fuse(tail=tail_reduction(losses, level=level, controlled=True), moments=Moments())
     summary = reduce_paths(losses, parts)
     return controlled_tail_risk(summary, losses, job=job, book=book, level=level)
 
@@ -157,8 +157,8 @@ def test_models_without_known_means_are_refused() -> None:
         (Pegged(("A", "B")), "sampling.method: control_variate needs known means, and model toy_pegged has none"),
         (
             example_models()["toy_uniform"],
-            "sampling.method: control_variate needs known means: model toy_uniform: the mean of its simple return is not "
-            "known in closed form",
+            "sampling.method: control_variate needs known means: model toy_uniform: the mean of its simple return is "
+            "not known in closed form",
         ),
     ):
         with pytest.raises(InputError) as caught:

@@ -75,21 +75,20 @@ def test_the_interval_is_nearly_that_of_the_order_statistics() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_paths_that_come_twice_count_once(level: float) -> None:
     """In pairs, quadruples and tiles of equal losses the error is that of as many fewer paths."""
-    losses = np.random.default_rng(7).normal(size=64 * 1024)
-    single = estimate(losses, level=level)
-    by_lane = losses.reshape(64, 4, 256)
-    for groups, repeated, times in (
-        ("pair", np.concatenate([by_lane[:, :2], by_lane[:, :2]], axis=1), 2),
-        ("quadruple", np.repeat(by_lane[:, :1], 4, axis=1), 4),
-    ):
-        found = estimate(repeated.reshape(-1), level=level, groups=groups)
-        as_if = estimate(repeated.reshape(-1), level=level)  # the error that independence would promise
+    rng, n = np.random.default_rng(7), 64 * 1024
+    for groups, lanes, times in (("pair", [0, 1, 0, 1], 2), ("quadruple", [0, 0, 0, 0], 4)):
+        once = rng.permutation(n // times) / n * times
+        repeated = once.reshape(64, 4 // times, 256)[:, lanes].reshape(-1)
+        found = estimate(repeated, level=level, groups=groups)
+        as_if = estimate(repeated, level=level)  # the errors that independence would promise
+        alone = estimate(once, level=level)
         assert found.value_at_risk == as_if.value_at_risk
-        ratio = found.expected_shortfall_error / as_if.expected_shortfall_error
-        assert ratio == pytest.approx(np.sqrt(times), rel=1e-3)
-        assert found.value_at_risk_error / as_if.value_at_risk_error == pytest.approx(np.sqrt(times), rel=0.25)
-        assert found.effective_sample_size == pytest.approx(single.effective_sample_size / times, rel=2e-3)
-        assert found.value_at_risk_effective_sample_size == pytest.approx(len(losses) / times, rel=2e-3)
+        assert found.expected_shortfall_error / as_if.expected_shortfall_error == pytest.approx(times**0.5, rel=1e-3)
+        assert found.value_at_risk_error / as_if.value_at_risk_error == pytest.approx(times**0.5, rel=0.05)
+        assert found.expected_shortfall_error == pytest.approx(alone.expected_shortfall_error, rel=2e-3)
+        assert found.value_at_risk_error == pytest.approx(alone.value_at_risk_error, rel=0.05)
+        assert found.effective_sample_size == pytest.approx(n / times, rel=2e-3)
+        assert found.value_at_risk_effective_sample_size == pytest.approx(n / times, rel=2e-3)
 
 
 @given(

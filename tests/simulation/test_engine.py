@@ -11,7 +11,7 @@ import pytest
 from riskops.errors import InputError
 from riskops.models import Model
 from riskops.scenarios import BASE, Scenario
-from riskops.simulation import SimulationSpec, engine, path_job, paths_of, simulate
+from riskops.simulation import SimulationSpec, path_job, paths_of, simulate, stretch
 from riskops.simulation.draws import Draws
 from tests.models.toy_models import RowBootstrap, TwoRegimes, Uniform, example_models
 from tests.simulation.examples import ASSETS, Pegged, brownian, prices_of, spec_of
@@ -177,7 +177,7 @@ def test_the_length_of_stretches_does_not_matter(model: Model, monkeypatch: pyte
     spec = spec_of(model, paths=5000, steps=3, chunk_paths=5120)
     expected = growth_of(spec)
     for tiles in (0, 2, 3):  # a stretch holds one tile at least
-        monkeypatch.setattr(engine, "STRETCH_NUMBERS", tiles * 1024 * len(model.assets))
+        monkeypatch.setattr(stretch, "STRETCH_NUMBERS", tiles * 1024 * len(model.assets))
         np.testing.assert_array_equal(growth_of(spec), expected)
 
 
