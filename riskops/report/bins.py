@@ -35,6 +35,7 @@ class Histogram:
     def quantile(self, probability: float) -> tuple[float, float]:
         """The loss not exceeded with ``probability``, placed evenly inside its bin, and the width of that bin."""
         reached = np.cumsum(self.counts)
+        rank: float
         if np.issubdtype(self.counts.dtype, np.integer):
             rank = max(math.ceil(int(reached[-1]) * exact_level(probability)), 1)
             place = rank - 0.5

@@ -189,11 +189,15 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     manifest = run.manifest()
     _check_versions(run, manifest, cluster)
     job = recorded_job(run)
-    held = sum(path.stat().st_size for path in run.partial.rglob("*") if path.is_file())
-    plan_job(job, cluster=cluster, place=run.path.parent, held=held)
+    plan_job(job, cluster=cluster, place=run.path.parent, held=_held(run))
     _check_seen(run, cluster)
     with _disk_errors(run):
         return _complete(job, run, manifest, cluster=cluster, progress=progress)
+
+
+def _held(run: RunDirectory) -> int:
+    """Bytes that a partial run holds already."""
+    return sum(path.stat().st_size for path in run.partial.rglob("*") if path.is_file())
 
 
 def _check_versions(run: RunDirectory, manifest: Mapping[str, Any], cluster: Cluster) -> None:
@@ -296,7 +300,7 @@ def _reach_target(
     assert target is not None
     assert bounds is not None
     started, found = time.perf_counter(), None
-    batches: list[dict[str, Any]] = []
+    batches: list[dict[str, Any]] = list(manifest.get("target", {}).get("batches", ()))  # of what is resumed
     while True:
         recorder = Recorder(run)
         lazy = market_risk(job, recorder=recorder)
@@ -319,12 +323,13 @@ def _reach_target(
         else:
             longer = replace(job, spec=replace(job.spec, paths=following))
             try:
-                projected = plan_job(longer, cluster=cluster, place=run.path.parent)
+                projected = plan_job(longer, cluster=cluster, place=run.path.parent, held=_held(run))
             except PlanError as problem:
                 ended = f"plan: {problem}"
             else:
                 job = longer
                 manifest |= {"what": job.record(), "spec_hash": job.fingerprint(), "plan": projected.record()}
+                manifest["target"] = {"batches": batches}
                 run.write_json(MANIFEST, manifest)
                 continue
         return job, manifest | {"target": outcome | {"ended_by": ended, "batches": batches}}, found

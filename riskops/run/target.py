@@ -47,7 +47,8 @@ class Target:
             self._judged(measures[name]).values.reshape(-1) for name in (self.measure, f"{self.measure}_standard_error")
         )
         for v, e in zip(value.tolist(), error.tolist(), strict=True):
-            worst = max(worst, abs(e / v) if v != 0.0 and math.isfinite(e) else math.inf)
+            known = v != 0.0 and math.isfinite(v) and math.isfinite(e)
+            worst = max(worst, abs(e / v) if known else math.inf)
         return worst
 
     def _judged(self, figures: xr.DataArray) -> xr.DataArray:

@@ -46,10 +46,8 @@ def value_at(table, z):  # type: ignore[no-untyped-def]
     place = place if place > zero else zero
     place = place if place < last else last
     index = np.int32(place)
-    top = np.int32(last) - np.int32(1)
-    index = index if index < top else top
     x = place - like(z, index)
-    row = np.int64(index) + np.int64(1)
+    row = index + np.int32(1)
     return fma(fma(fma(table[row, 3], x, table[row, 2]), x, table[row, 1]), x, table[row, 0])
 
 
@@ -93,10 +91,11 @@ def tabulate(function: Callable[[Floats], Floats], *, knots: int = KNOTS) -> Nor
 
 
 def cubics(values: npt.ArrayLike) -> Floats:
-    """What :func:`value_at` reads: ``(knots, 4)``, made from the values at the knots by elementwise arithmetic alone.
+    """What :func:`value_at` reads: ``(knots + 1, 4)``, made from the values at the knots by elementwise arithmetic
+    alone.
 
     The first row holds the place of zero, the intervals per unit and their number; each other row the cubic of an
-    interval in its local coordinate in [0, 1], constant term first.
+    interval in its local coordinate in [0, 1], constant term first, and the last one the end value.
     """
     array = np.asarray(values, dtype=np.float64)
     intervals = len(array) - 1
@@ -104,7 +103,8 @@ def cubics(values: npt.ArrayLike) -> Floats:
     slopes = _monotone_slopes(array, secants)
     a, b = slopes[:-1], slopes[1:]
     cubic = np.stack([array[:-1], a, 3.0 * secants - 2.0 * a - b, a + b - 2.0 * secants], axis=1)
-    return np.concatenate([[[intervals / 2.0, intervals / (2.0 * REACH), float(intervals), 0.0]], cubic])
+    head = [[intervals / 2.0, intervals / (2.0 * REACH), float(intervals), 0.0]]
+    return np.concatenate([head, cubic, [[array[-1], 0.0, 0.0, 0.0]]])
 
 
 def _monotone_slopes(values: Floats, secants: Floats) -> Floats:
@@ -130,7 +130,7 @@ def _measured_error(function: Callable[[Floats], Floats], table: Floats) -> floa
 def interpolate(coefficients: Floats, z: npt.ArrayLike) -> Floats:
     """The values of a table's coefficients at ``z``, on the host."""
     place = np.clip(np.asarray(z) * coefficients[0, 1] + coefficients[0, 0], 0.0, coefficients[0, 2])
-    index = np.minimum(place.astype(np.int64), len(coefficients) - 2)
+    index = place.astype(np.int64)
     x, row = place - index, coefficients[index + 1]
     found: Floats = row[..., 0] + x * (row[..., 1] + x * (row[..., 2] + x * row[..., 3]))
     return found

@@ -560,7 +560,7 @@ def test_assets_of_equal_degrees_of_freedom_share_a_table():
         **(three | {"assets": ("A", "B", "C"), "correlation": np.eye(3), "degrees_of_freedom": [8.0, 5.0, 8.0]})
     )
     tables = model.tables(DAY)
-    assert tables["scales"].shape == (2, 1025, 4)
+    assert len(tables["scales"]) == 2
     assert tables["group"][0] == tables["group"][2] != tables["group"][1]
     for asset in range(3):
         np.testing.assert_array_equal(tables["scales"][tables["group"][asset]], cubics(model.scale_values[asset]))
