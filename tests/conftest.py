@@ -38,9 +38,9 @@ settings.load_profile("riskops")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests that need a device, or much time, out unless ``-m gpu`` or ``-m slow`` asks for them."""
+    """Leave the tests that need a device, or much time, out unless ``-m gpu`` or ``-m long`` asks for them."""
     asked = config.getoption("markexpr") or ""
-    names = [name for name in ("gpu", "slow") if name not in asked]
+    names = [name for name in ("gpu", "long") if name not in asked]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in names)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -80,6 +80,30 @@ def test_model_options_are_those_of_fit(load: Loader) -> None:
         ("simulation.dtype=float16", "simulation.dtype: 'float16' is not float32 or float64"),
         ("simulation.chunk_paths=1000", "simulation.chunk_paths: 1000 is not a multiple of 1024 or null"),
         ("simulation.chunk_paths=0", "simulation.chunk_paths: 0 is not a multiple of 1024 or null"),
+        ("simulation.sampling.method=quasi", "simulation.sampling.method: 'quasi' is not plain, antithetic, "),
+        (
+            "simulation.sampling.methd=sobol",
+            "simulation.sampling.methd: unknown key; did you mean simulation.sampling.m",
+        ),
+        ("simulation.sampling.replicates=1", "simulation.sampling.replicates: 1 is not an integer >= 2 and <= 256"),
+        ("simulation.sampling.replicates=257", "simulation.sampling.replicates: 257 is not an integer >= 2 and <= 256"),
+        ("simulation.sampling.dimensions=0", "simulation.sampling.dimensions: 0 is not an integer >= 1 and <= 5120"),
+        ("simulation.sampling.dimensions=5121", "simulation.sampling.dimensions: 5121 is not an integer >= 1 and <= "),
+        ("simulation.sampling.level=1", "simulation.sampling.level: 1 is not a confidence level between 0 and 1"),
+        ("simulation.sampling.horizon=0", "simulation.sampling.horizon: 0 is not a number of days or null"),
+        ("simulation.sampling.horizon=2", "simulation.sampling.horizon: 2.0 is not among risk.horizons"),
+        (
+            "simulation.sampling.portfolio=''",
+            "simulation.sampling.portfolio: '' is not the name of a portfolio or null",
+        ),
+        ("simulation.sampling=3", "simulation.sampling: 3 is not a mapping with keys among method, "),
+        (
+            "simulation.target.relative_error=0",
+            "simulation.target.relative_error: 0 is not a number above zero, or null",
+        ),
+        ("simulation.target.level=99", "simulation.target.level: 99 is not a confidence level among risk.levels"),
+        ("simulation.max_paths=0", "simulation.max_paths: 0 is not an integer >= 1 and < 2**34"),
+        ("simulation.max_seconds=-1", "simulation.max_seconds: -1 is not a number above zero, or null"),
         ("simulation.pths=1", "simulation.pths: unknown key; did you mean simulation.paths?"),
         ("paths=1", "paths: unknown key; did you mean simulation.paths?"),
         ("simulaton.paths=1", "simulaton: unknown key; did you mean simulation?"),
@@ -212,6 +236,21 @@ def test_an_empty_section_means_its_defaults(load: Loader) -> None:
     assert load("simulation=", "stress=").simulation == load().simulation
 
 
+def test_the_sections_of_the_simulation_may_be_empty(load: Loader) -> None:
+    config = load("simulation.sampling=", "simulation.target=")
+    assert config.simulation == load().simulation
+    assert config.simulation.sampling.method == "plain"
+    assert config.simulation.target.relative_error is None
+
+
+def test_a_sampling_that_is_resolved_comes_back(load: Loader) -> None:
+    overrides = ("method=importance", "level=0.975", "horizon=1", "portfolio=all", "replicates=8", "dimensions=9")
+    target = ("simulation.target.relative_error=0.02", "simulation.target.level=0.95", "simulation.max_seconds=60")
+    config = load(*(f"simulation.sampling.{one}" for one in overrides), *target)
+    assert config.simulation.sampling.horizon == 1.0
+    assert config_from_mapping(config.resolved()) == config
+
+
 def test_paths_are_looked_for_beside_the_file_then_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beside, here = tmp_path / "configs", tmp_path / "here"
     for folder in (beside, here):
@@ -270,15 +309,23 @@ def test_resolved_holds_every_key_as_plain_data(load: Loader) -> None:
     plain = load("market.start=2015-01-02").resolved()
     assert plain["market"]["start"] == "2015-01-02"
     assert plain["risk"]["levels"] == [0.95, 0.99]
-    named = {f"{name}.{key}" for name, inner in plain.items() if isinstance(inner, dict) for key in inner}
-    assert named | {"title", "portfolios"} == {key.key for key in config_keys() if "model." not in key.key} | {
+
+    def keys_of(name: str, value: Any) -> set[str]:
+        if not isinstance(value, dict):
+            return {name}
+        return {key for inner in value for key in keys_of(f"{name}.{inner}" if name else inner, value[inner])}
+
+    assert keys_of("", plain) == {key.key for key in config_keys() if "model." not in key.key} | {
         f"model.{name}" for name in ("kind", *fit_options("geometric_brownian"))
     }
 
 
 def test_every_key_is_described() -> None:
     keys = config_keys()
-    assert len({key.key for key in keys}) == len(keys)
+    assert len({(key.key, key.description) for key in keys}) == len(keys), "models may have options of one name"
+    assert len({key.key for key in keys if not key.key.startswith("model.")}) == sum(
+        not key.key.startswith("model.") for key in keys
+    )
     for key in keys:
         assert key.expects
         assert len(key.description) > 10

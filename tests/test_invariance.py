@@ -29,7 +29,7 @@ from riskops.rng import tile_counters
 from riskops.run import RiskJob, RunDirectory, market_risk, prepare, resume
 from riskops.run.execute import compute_results, results_text
 from riskops.scenarios import BASE, Scenario
-from riskops.simulation import SimulationSpec, path_job, paths_of
+from riskops.simulation import METHODS, SimulationSpec, path_job, paths_of
 from tests.models.toy_models import example_models
 from tests.simulation.examples import Pegged, book_of, brownian, prices_of
 from tests.small_job import make_run, write_configuration
@@ -144,6 +144,94 @@ def test_a_figure_does_not_depend_on_what_else_is_in_the_run() -> None:
     assert len(kept) > 40
     some = many.sel(portfolio=["pair"], scenario=["base"], level=[0.99])
     xr.testing.assert_equal(one[kept].drop_dims("bin", errors="ignore"), some[kept].drop_dims("bin", errors="ignore"))
+
+
+# The same with every arrangement of the draws
+
+
+@lru_cache
+def arranged_job(method: str, dtype: str) -> RiskJob:
+    configuration = {
+        "market": {"prices": "sp500", "start": "2021-01-04", "assets": ["KO", "PEP", "XOM"]},
+        "portfolios": [
+            {"name": "all", "capital": 1e6, "weights": "equal"},
+            {"name": "pair", "money": {"KO": 1e6, "PEP": -9e5}},
+        ],
+        "simulation": {
+            "paths": 12_288,
+            "steps": 3,
+            "seed": 5,
+            "dtype": dtype,
+            "chunk_paths": 12_288,
+            "sampling": {"method": method, "replicates": 4, "dimensions": 6},
+        },
+        "risk": {"levels": [0.9, 0.95], "horizons": [1, 3], "historical": False},
+        "stress": {"library": "market", "scenarios": ["volatility_doubled", "crash_20"]},
+    }
+    return prepare(config_from_mapping(configuration))
+
+
+@lru_cache
+def arranged_text(method: str, dtype: str) -> str:
+    """All paths in one chunk."""
+    with open_cluster("synchronous") as cluster:
+        return text_of(arranged_job(method, dtype), cluster)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(data=st.data())
+@settings(max_examples=3)
+def test_arranged_results_have_the_same_bytes_for_every_cut_and_scheduler(
+    processes: Cluster, method: str, data: st.DataObject
+) -> None:
+    dtype = data.draw(st.sampled_from(["float32", "float64"]))
+    tiles = data.draw(st.integers(1, 11))
+    opened = {
+        "synchronous": lambda: open_cluster("synchronous"),
+        "threads": lambda: open_cluster("threads", workers=2),
+        "processes": lambda: nullcontext(processes),
+    }[data.draw(st.sampled_from(["threads", "processes", "synchronous"]))]()
+    whole = arranged_job(method, dtype)
+    job = replace(whole, spec=replace(whole.spec, chunk_paths=1024 * tiles))
+    assert job.fingerprint() == whole.fingerprint()
+    with opened as cluster:
+        assert text_of(job, cluster) == arranged_text(method, dtype)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_arrangements_differ_and_say_which_they_are(method: str) -> None:
+    text = arranged_text(method, "float32")
+    said = json.loads(text)
+    assert said["sampling"] == method
+    assert text != arranged_text("plain" if method != "plain" else "antithetic", "float32")
+    error = {
+        (figure["measure"], figure["portfolio"], figure["horizon"], figure["level"]): figure["standard_error"]
+        for figure in said["figures"]
+        if figure["scenario"] == "base"
+    }
+    assert error[("value_at_risk", "all", 3.0, 0.95)] > 0
+
+
+@given(
+    method=st.sampled_from(sorted(METHODS)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    tiles=st.integers(1, 12),
+    scheduler=st.sampled_from(["synchronous", "threads"]),
+)
+@settings(max_examples=25)
+def test_arranged_paths_and_weights_have_the_same_bytes_for_every_cut(
+    method: str, dtype: str, tiles: int, scheduler: str
+) -> None:
+    job = arranged_job(method, dtype).paths
+    whole = job.block(tile_counters(0, 12_288), 12_288)
+    cut_job = replace(job, spec=replace(job.spec, chunk_paths=1024 * tiles))
+    paths = paths_of(cut_job)
+    names = [name for name in ("log_growth", "likelihood_ratio") if name in paths]
+    values = dask.compute(*(paths[name].data for name in names), scheduler=scheduler)
+    assert values[0].tobytes() == whole[:, :, :3].tobytes()
+    if len(values) > 1:
+        np.testing.assert_array_equal(values[1], whole[0, :, 3].astype(float))
+    assert (len(values) > 1) == (method == "importance")
 
 
 # A run that is killed

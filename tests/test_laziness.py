@@ -25,8 +25,9 @@ from riskops.portfolio import portfolio_loss
 from riskops.reductions import CoMoments, Moments, Tail
 from riskops.run import LazyResults, Recorder, RiskJob, RunDirectory, market_risk, prepare
 from riskops.run.execute import compute_results
-from riskops.simulation import PathJob, path_job, paths_of, simulate
-from tests.simulation.examples import book_of, spec_of
+from riskops.scenarios import BASE, Scenario
+from riskops.simulation import METHODS, PathJob, Sampling, SimulationSpec, path_job, paths_of, simulate
+from tests.simulation.examples import book_of, prices_of, spec_of
 
 CHUNKS = 5
 
@@ -58,6 +59,17 @@ def example_losses() -> xr.Dataset:
     return portfolio_loss(example_paths(), book=book_of([[1.0, 2.0, 3.0]]))
 
 
+def example_job(sampling: Sampling | None = None) -> PathJob:
+    """Two scenarios of two steps, with draws arranged."""
+    spec = spec_of(steps=2, sampling=Sampling("control_variate") if sampling is None else sampling)
+    scenarios = (BASE, Scenario("doubled", volatility=2.0))
+    return path_job(spec, times=[1, 2], scenarios=scenarios, prices=prices_of())
+
+
+def example_stressed() -> xr.Dataset:
+    return portfolio_loss(paths_of(example_job()), book=book_of([[1.0, 2.0, 3.0]]))
+
+
 def example_states() -> da.Array:
     return reductions.chunk_states(example_losses(), Moments())
 
@@ -85,6 +97,13 @@ LAZY: dict[str, Callable[[], Any]] = {
         book=book_of([[1.0, 2.0, 3.0]]),
         level=[0.9],
     ),
+    "measures.controlled_tail_risk": lambda: measures.controlled_tail_risk(
+        reductions.reduce_paths(example_stressed(), reductions.fuse(tail=Tail(keep=1000), moments=Moments())),
+        example_stressed(),
+        job=example_job(),
+        book=book_of([[1.0, 2.0, 3.0]]),
+        level=[0.9],
+    ),
     "measures.dependence_from": lambda: measures.dependence_from(
         reductions.reduce_paths(example_paths(), CoMoments()), example_paths()
     ),
@@ -101,6 +120,15 @@ LAZY: dict[str, Callable[[], Any]] = {
     "measures.tail_risk": lambda: measures.tail_risk(example_losses()),
     "measures.tail_risk_from": lambda: measures.tail_risk_from(example_tail(), example_losses(), level=[0.9]),
     "measures.value_at_risk": lambda: measures.value_at_risk(example_losses()),
+}
+
+#: The arrangements that measures of losses take; control variates are a measure of their own.
+ARRANGED = {
+    "antithetic": Sampling("antithetic"),
+    "importance": Sampling("importance", shift={"diffusion": (-0.5, 0.0, 0.5)}),
+    "moment_matching": Sampling("moment_matching"),
+    "sobol": Sampling("sobol", replicates=2, dimensions=6, steps=2),
+    "stratified": Sampling("stratified", steps=2, direction={"diffusion": (0.6, 0.0, 0.8)}),
 }
 
 #: Those that return Datasets and work on small arrays in memory: the book of positions, a computed histogram.
@@ -133,6 +161,55 @@ def test_public_functions_only_build_graphs(name: str, refuse_compute: None) -> 
         assert all(isinstance(array.data, da.Array) for array in built.values())
     else:
         assert isinstance(built, da.Array | Delayed)
+
+
+@pytest.mark.parametrize("method", ARRANGED)
+def test_arranged_draws_only_build_graphs(method: str, refuse_compute: None) -> None:
+    job, book = example_job(ARRANGED[method]), book_of([[1.0, 2.0, 3.0]])
+    losses = portfolio_loss(paths_of(job), book=book)
+    built = [
+        losses,
+        measures.tail_risk(losses, level=0.9),
+        measures.loss_moments(losses),
+        measures.return_dependence(paths_of(job)),
+        measures.tail_contributions(losses, job=job, book=book, level=0.9),
+    ]
+    for ds in built:
+        assert all(isinstance(array.data, da.Array) for array in ds.values())
+    assert ("loss_weight" in losses) == (method == "importance")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_arranging_is_eager_and_asks_dask_for_nothing(method: str, refuse_compute: None) -> None:
+    spec, book = spec_of(paths=8192), book_of([[1.0, 2.0, 3.0]])
+    found = measures.arrange(spec, book=book, method=method, replicates=2)
+    assert isinstance(found, SimulationSpec)
+    assert found.sampling.method == method
+
+
+def test_a_controlled_run_makes_each_chunk_once_and_its_pilot_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = {
+        "market": {"prices": "sp500", "start": "2022-01-03", "assets": ["KO", "PEP"]},
+        "portfolios": [{"name": "drinks", "capital": 1000.0, "weights": "equal"}],
+        "simulation": {"paths": 4500, "seed": 1, "chunk_paths": 1024, "sampling": {"method": "control_variate"}},
+        "stress": {"library": "market", "scenarios": ["volatility_doubled"]},
+    }
+    job = prepare(config_from_mapping(configuration))
+    drawn: Counter[int] = Counter()
+    block = PathJob.block
+
+    def counted(self: PathJob, counters: Any, n: int) -> Any:
+        if len(self.scenarios) > 1:  # the second pass draws paths of the tail, for the base alone
+            drawn.update(int(c) // 256 for c in counters[::256])
+        return block(self, counters, n)
+
+    monkeypatch.setattr(PathJob, "block", counted)
+    with open_cluster("synchronous") as cluster:
+        compute_results(job, recorded(job, tmp_path / "run"), cluster=cluster, progress=None)
+    pilot = range(2**24 - 64, 2**24)  # the last 65,536 paths
+    assert drawn == dict.fromkeys([*range(CHUNKS), *pilot], 1)
 
 
 def test_the_scheduler_that_refuses_does_refuse(refuse_compute: None) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from riskops.bench.draws import draws
+from riskops.bench.gpu import gpu
 from riskops.bench.models import models
 from riskops.bench.paths import paths
 from riskops.bench.rows import Row
@@ -28,10 +29,12 @@ SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
     "startup": startup,
     "models": models,
     "sampling": sampling,
+    "gpu": gpu,
 }
 
-#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred.
-DEFAULT = tuple(name for name in SUITES if name != "sampling")
+#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred, and ``gpu``, which
+#: needs a device.
+DEFAULT = tuple(name for name in SUITES if name not in ("sampling", "gpu"))
 
 
 def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale: float = 1.0) -> list[Row]:
@@ -40,7 +43,7 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Parameters
     ----------
     names
-        Suites to run, in this order; None runs all of them but ``sampling``.
+        Suites to run, in this order; None runs all of them but ``sampling`` and ``gpu``.
     say
         Called with a line as each suite begins, and for what is left out.
     scale
@@ -59,7 +62,7 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Examples
     --------
     >>> sorted(SUITES)
-    ['draws', 'models', 'paths', 'sampling', 'startup', 'store', 'var']
+    ['draws', 'gpu', 'models', 'paths', 'sampling', 'startup', 'store', 'var']
     """
     chosen = list(DEFAULT) if names is None else list(names)
     if not chosen:

@@ -139,7 +139,8 @@ def plan(
 @guarded
 def bench(
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: all but sampling.")
+        str | None,
+        typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: all but sampling and gpu."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")

@@ -21,7 +21,8 @@ class SamplingSection(Section):
     ] = key(
         "plain",
         "plain, antithetic, control_variate, importance, moment_matching, sobol or stratified",
-        "Arrangement of the draws; every figure keeps an honest error. All but plain need whole tiles of 1024 paths.",
+        "Arrangement of the draws; every figure keeps an honest error. All but plain and control_variate need whole "
+        "tiles of 1024 paths.",
     )
     portfolio: str | None = key(
         None,

@@ -22,6 +22,7 @@ from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock, State
 from riskops.models.bootstrap_fit import choose_block_length
 from riskops.models.calibration import Calibration
+from riskops.models.elementwise import exponentials
 from riskops.models.kernel import path_kernel
 from riskops.models.parameters import check_assets, drift_of, frozen, set_frozen
 from riskops.models.registry import register
@@ -336,14 +337,15 @@ class Bootstrap(Model):
         """
         steps = self._observations(years)
         length = ENDLESS if self._jump_limit else int(self.block_length)
-        counts = np.arange(steps + 1)
-        reaches = np.where(counts < length, (1.0 - self._jump_limit / 2.0**32) ** counts, 0.0)  # P(L >= k + 1)
+        goes_on = np.full(steps + 1, 1.0 - self._jump_limit / 2.0**32)
+        goes_on[0] = 1.0
+        reaches = np.where(np.arange(steps + 1) < length, np.cumprod(goes_on), 0.0)  # P(L >= k + 1)
         ends = reaches[:-1] - reaches[1:]  # P(L = k + 1)
         growth, expected = np.empty((steps, len(self.assets))), np.ones((steps + 1, len(self.assets)))
         total = np.zeros_like(self.returns)
         for n in range(1, steps + 1):
             total += np.roll(self.returns, 1 - n, axis=0)
-            growth[n - 1] = np.exp(total).mean(axis=0)
+            growth[n - 1] = exponentials(total).mean(axis=0)
             whole = ends[: n - 1, None] * growth[: n - 1] * expected[n - 1 : 0 : -1]
             expected[n] = reaches[n - 1] * growth[n - 1] + whole.sum(axis=0)
         return np.asarray(expected[steps] - 1.0)

@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from riskops.errors import InputError
-from riskops.scalar import exp_f64, log_f64, scalar_function
+from riskops.models.elementwise import exponentials, logarithms
+from riskops.scalar import scalar_function
 from riskops.tables import cubics, value_at
 from riskops.tables.monotone import REACH
 
@@ -40,42 +40,18 @@ def exponential_sum(tables, count, z):  # type: ignore[no-untyped-def]
     return value_at(tables[np.uint32(count)], z)
 
 
-@njit(cache=True, error_model="numpy")
-def _each_log(values, out):  # type: ignore[no-untyped-def]
-    for i in range(len(values)):
-        out[i] = log_f64(values[i])
-
-
-@njit(cache=True, error_model="numpy")
-def _each_exp(values, out):  # type: ignore[no-untyped-def]
-    for i in range(len(values)):
-        out[i] = exp_f64(values[i])
-
-
-def _log(values: Floats) -> Floats:
-    out = np.empty_like(values)
-    _each_log(values, out)
-    return out
-
-
-def _exp(values: Floats) -> Floats:
-    out = np.empty_like(values)
-    _each_exp(values, out)
-    return out
-
-
 def _log_tail(t: Floats) -> Floats:
     """``log Phi(-t)`` for ``t >= 0``: the series about zero, and Laplace's continued fraction of Mills' ratio."""
     near = np.minimum(t, _SERIES_BELOW)
     square, total = near * near, np.ones_like(near)
     for n in range(60, 0, -1):
         total = 1.0 + total * (square / (2 * n + 1))
-    series = _log(0.5 - near * total * _exp(-0.5 * square - _HALF_LOG_TWO_PI))
+    series = logarithms(0.5 - near * total * exponentials(-0.5 * square - _HALF_LOG_TWO_PI))
     far = np.maximum(t, _SERIES_BELOW)
     ratio = far
     for n in range(_FRACTIONS, 0, -1):
         ratio = far + n / ratio
-    fraction = -0.5 * (far * far) - _HALF_LOG_TWO_PI - _log(ratio)
+    fraction = -0.5 * (far * far) - _HALF_LOG_TWO_PI - logarithms(ratio)
     return np.where(t < _SERIES_BELOW, series, fraction)
 
 
@@ -84,14 +60,14 @@ def _lower(shape: int, log_p: Floats, log_factorial: float) -> Floats:
     concave in it and ``x^k / k!`` is above ``P``."""
     y = (log_p + log_factorial) / shape
     for _ in range(_MOST_ITERATIONS):
-        x = _exp(y)
+        x = exponentials(y)
         total = np.ones_like(x)
         for n in range(shape + 60, 0, -1):
             total = 1.0 + total * (x / (shape + n))
-        short = log_p - (shape * y - x - log_factorial + _log(total))
+        short = log_p - (shape * y - x - log_factorial + logarithms(total))
         y = y + short * total / shape
         if np.max(np.abs(short)) < 1e-13 * shape:
-            return _exp(y)
+            return exponentials(y)
     raise InputError(f"table: the gamma quantiles of shape {shape} did not converge")
 
 
@@ -102,7 +78,7 @@ def _upper(shape: int, log_q: Floats) -> Floats:
         total, last = np.ones_like(x), np.ones_like(x)
         for j in range(shape - 1, 0, -1):
             total, last = 1.0 + total * (x / j), last * (x / j)
-        excess = _log(total) - x - log_q
+        excess = logarithms(total) - x - log_q
         x = x + excess * total / last
         if np.max(np.abs(excess)) < 1e-13 * shape:
             return x
@@ -141,7 +117,7 @@ def gamma_values(shape: int) -> Floats:
     """
     z = np.linspace(-REACH, REACH, KNOTS)
     log_p = _log_tail(np.abs(z))
-    log_factorial = float(np.cumsum(_log(np.arange(1.0, shape + 1.0)))[-1])
+    log_factorial = float(np.cumsum(logarithms(np.arange(1.0, shape + 1.0)))[-1])
     below = z <= 0.0
     values = np.empty(KNOTS)
     values[below] = _lower(shape, log_p[below], log_factorial)
@@ -161,7 +137,7 @@ def gamma_tables(most: int) -> Floats:
 
     Returns
     -------
-    Coefficients ``(most + 1, knots, 4)``.
+    Coefficients ``(most + 1, knots + 1, 4)``.
 
     Raises
     ------
@@ -171,7 +147,7 @@ def gamma_tables(most: int) -> Floats:
     Examples
     --------
     >>> gamma_tables(2).shape
-    (3, 257, 4)
+    (3, 258, 4)
     """
     tables = np.stack([cubics(np.zeros(KNOTS)), *(cubics(gamma_values(k)) for k in range(1, most + 1))])
     tables.flags.writeable = False

@@ -21,6 +21,7 @@ from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock, State
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation, cholesky, push_towards_one
+from riskops.models.elementwise import exponentials_less_one
 from riskops.models.heston_fit import Given, estimate
 from riskops.models.heston_moments import covariance_of_log_growth, mean_integrated_variance
 from riskops.models.heston_scheme import coefficients, move
@@ -312,4 +313,4 @@ class Heston(Model):
 
     def mean_simple_return(self, years: float) -> npt.NDArray[np.float64]:
         """Exact mean ``(asset,)`` of the simple return: ``exp(mu t) - 1``, also of the scheme."""
-        return np.expm1(self.drift * years)
+        return exponentials_less_one(self.drift * years)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from riskops.checks import check_positive
 from riskops.errors import InputError
+from riskops.models.elementwise import exponentials_less_one
 from riskops.models.heston_moments import SquareRootVariance
 from riskops.models.kernel import path_kernel
 from riskops.scalar import fma, like, log, scalar_function, sqrt
@@ -109,7 +110,7 @@ def coefficients(model: SquareRootVariance, step_years: float) -> npt.NDArray[np
     kappa, theta, sigma, rho = (
         model.mean_reversion, model.long_run_variance, model.volatility_of_variance, model.leverage,
     )  # fmt: skip
-    reach = -np.expm1(-kappa * step_years)
+    reach = -exponentials_less_one(-kappa * step_years)
     share = 0.5 * step_years * (1.0 - rho * rho)
     weight = rho / sigma * (1.0 + 0.5 * kappa * step_years) - 0.25 * step_years
     load = weight + 0.5 * share

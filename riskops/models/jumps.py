@@ -20,6 +20,7 @@ from riskops.errors import InputError
 from riskops.models.base import Model
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation
+from riskops.models.elementwise import exponentials_less_one
 from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.parameters import check_assets, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.tables import poisson_thresholds
@@ -161,7 +162,7 @@ class JumpDiffusion(Model):
         drift: str | Mapping[str, float] = "historical",
         window: int | None = None,
         largest_intensity: float | None = None,
-        common_intensity: float = 0.0,
+        common_intensity: float | None = None,
         correlation: str = "diffusion",
         nearest_correlation: bool = False,
     ) -> Calibration[Self]:
@@ -192,7 +193,7 @@ class JumpDiffusion(Model):
         drift: str | Mapping[str, float] = "historical",
         window: int | None = None,
         largest_intensity: float | None = None,
-        common_intensity: float = 0.0,
+        common_intensity: float | None = None,
         correlation: str = "diffusion",
         nearest_correlation: bool = False,
     ) -> Self:
@@ -208,14 +209,17 @@ class JumpDiffusion(Model):
             ``"historical"``: the rate at which expected log growth is the sample's; ``"zero"``: prices are expected to
             stay; or a yearly rate for each asset by name.
         window
-            Number of last observations to use, at least 100; all of them by default.
+            Number of last observations to use, at least 100 beside the days of common jumps, of which there must be
+            five; all of them by default.
         largest_intensity
-            Upper bound of each asset's own jumps a year; one a day by default. Where volatility changes over time, the
-            likelihood takes many small jumps for it; a low bound keeps them rare and large.
+            Upper bound of each asset's own jumps a year; 6 by default, and one a day for an asset alone. Where
+            volatility changes over time, the likelihood takes many small jumps for it; a low bound keeps them rare and
+            large.
         common_intensity
-            Common jumps a year; none by default. Above zero, that many of the days on which the assets moved furthest
-            together are taken as the days of common jumps: they stay out of the likelihood, and the common jumps have
-            their moments less those of an ordinary day. Own and common jumps can't be told apart otherwise.
+            Common jumps a year; 8 by default, and none for an asset alone, of which own and common jumps are the same.
+            Above zero, that many of the days on which the assets moved furthest together are taken as the days of
+            common jumps: they stay out of the likelihood, and the common jumps have their moments less those of an
+            ordinary day. Own and common jumps can't be told apart otherwise.
         correlation
             Of the diffusions. ``"diffusion"``: that of the diffusions filtered out of the returns; ``"total"``: the
             one that gives the model the sample's covariance, jumps included, where there is such a one.
@@ -234,9 +238,14 @@ class JumpDiffusion(Model):
 
         Notes
         -----
-        With idiosyncratic jumps alone, the correlation of the diffusions applies to the diffusions' share of the
-        variance only: returns that jump together then come out less dependent in the model than in the sample. The
-        report holds both average correlations.
+        Own jumps are independent across assets: the variance that they take is diversified away. In the 20 bundled
+        stocks, with no common jumps and no bound but one a day, they take most of it, and an equal-weight portfolio's
+        daily deviation comes out at 0.65 (Merton) and 0.61 (Kou) of the sample's. With the defaults it is 0.96 and
+        0.94, and over windows of one to ten years 0.97 to 0.98 and 0.94 to 0.99; more common days or fewer own jumps
+        hardly change that. What is left of the gap comes from the filter (below) and, for Kou, from the sizes of common
+        jumps, which are independent given their direction. The report has the ratio for the assets at hand, in
+        ``equal_weight_deviation``, and both average correlations. An asset alone has nothing to be diversified with,
+        and its likelihood decides.
 
         Diffusions are filtered by Tweedie's formula, ``E[D | x] = -sigma^2 d log f(x) / dx``. The filter takes some of
         their variance, and of assets whose jumps are independent it leaves ``r`` times the root of the shares that the
@@ -279,4 +288,4 @@ class JumpDiffusion(Model):
 
     def mean_simple_return(self, years: float) -> Floats:
         """Exact mean ``(asset,)`` of the simple return: ``exp(mu t) - 1``."""
-        return np.expm1(self.drift * years)
+        return exponentials_less_one(self.drift * years)

@@ -33,6 +33,11 @@ M = TypeVar("M", bound=JumpDiffusion)
 FEWEST_OBSERVATIONS = 100
 FEWEST_COMMON_DAYS = 5
 
+#: Own and common jumps a year unless told otherwise, for two assets or more. Frequent own jumps, which the likelihood
+#: prefers where volatility changes over time, would leave the assets all but independent: see the notes of ``fit``.
+LARGEST_INTENSITY = 6.0
+COMMON_INTENSITY = 8.0
+
 #: The largest slope of the average log likelihood, a unit of a parameter, that counts as a maximum.
 _FLAT = 1e-4
 
@@ -141,14 +146,15 @@ def calibrate_jumps(
     drift: str | Mapping[str, float],
     window: int | None,
     largest_intensity: float | None,
-    common_intensity: float,
+    common_intensity: float | None,
     correlation: str,
     nearest_correlation: bool,
 ) -> Calibration[M]:
     """Fit a jump diffusion as :meth:`riskops.models.jumps.JumpDiffusion.fit` says, with a report."""
     check_positive("days_per_year", days_per_year)
     check_one_of("correlation", correlation, ("diffusion", "total"))
-    check_intensity("common_intensity", common_intensity)
+    if common_intensity is not None:
+        check_intensity("common_intensity", common_intensity)
     if not isinstance(nearest_correlation, bool):
         raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
     sample = sample_log_returns(returns, window=window)
@@ -156,15 +162,22 @@ def calibrate_jumps(
         raise InputError(
             f"log_return: {sample.observations} observations are too few for jumps; {FEWEST_OBSERVATIONS} are needed"
         )
-    largest = days_per_year if largest_intensity is None else check_positive("largest_intensity", largest_intensity)
+    together = len(sample.assets) > 1
+    largest = LARGEST_INTENSITY if together else days_per_year
+    if largest_intensity is not None:
+        largest = check_positive("largest_intensity", largest_intensity)
+    if common_intensity is None:
+        common, left_out = COMMON_INTENSITY if together else 0.0, " (the default)"
+    else:
+        common, left_out = float(common_intensity), ""
     smallest = days_per_year / sample.observations
     if not smallest <= largest <= days_per_year:
         raise InputError(
-            f"largest_intensity: {largest_intensity!r} is not between {smallest:.4g}, one jump in the window, and "
+            f"largest_intensity: {largest!r} is not between {smallest:.4g}, one jump in the window, and "
             f"{days_per_year!r}, one a day"
         )
     sample.volatility()  # names an asset whose returns do not vary
-    days, direction = _common_days(sample, common_intensity, days_per_year)
+    days, direction = _common_days(sample, common, days_per_year, left_out)
     ordinary = np.delete(sample.values, days, axis=0)
     with pinned_threads():
         fits = [
@@ -181,9 +194,9 @@ def calibrate_jumps(
         model = cls(sample.assets, np.zeros(len(fits)), correlation=matrix, **parameters)
         if len(days):
             usual = model.covariance_log_growth(1.0 / days_per_year)
-            common = common_jumps(sample.values[days] - ordinary.mean(axis=0), direction, usual)
+            found = common_jumps(sample.values[days] - ordinary.mean(axis=0), direction, usual)
             intensity = len(days) / sample.observations * days_per_year
-            model = replace(model, **{"common_intensity": intensity, **common})
+            model = replace(model, **{"common_intensity": intensity, **found})
         if correlation == "total":
             matrix = _total_correlation(model, sample, days_per_year)
             if nearest_correlation:
@@ -195,7 +208,7 @@ def calibrate_jumps(
         "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
         "window": window,
         "largest_intensity": None if largest_intensity is None else float(largest_intensity),
-        "common_intensity": float(common_intensity),
+        "common_intensity": None if common_intensity is None else float(common_intensity),
         "correlation": correlation,
         "nearest_correlation": nearest_correlation,
     }
@@ -206,12 +219,17 @@ def calibrate_jumps(
         "days_per_year": float(days_per_year),
         "options": options,
         "nearest_correlation": repair,
+        "largest_intensity": largest,
+        "common_intensity": common,
         "common_days": _dates(returns, sample, days),
         **_report_of_assets(sample.assets, fits, likelihood, ordinary),
         "average_correlation": {
             "sample": _average(sample.covariance),
             "model": _average(model.covariance_log_growth(1.0)),
         },
+        "equal_weight_deviation": _equal_weight_deviation(
+            sample.covariance, model.covariance_log_growth(1.0 / days_per_year)
+        ),
     }
     return Calibration(model, report)
 
@@ -235,7 +253,9 @@ def _report_of_assets(
     }
 
 
-def _common_days(sample: Sample, common_intensity: float, days_per_year: float) -> tuple[npt.NDArray[np.int64], Floats]:
+def _common_days(
+    sample: Sample, common_intensity: float, days_per_year: float, left_out: str
+) -> tuple[npt.NDArray[np.int64], Floats]:
     """The days on which the median of the standardised returns was furthest from zero, and that median."""
     if common_intensity == 0.0:
         return np.empty(0, dtype=np.int64), np.empty(0)
@@ -244,8 +264,8 @@ def _common_days(sample: Sample, common_intensity: float, days_per_year: float) 
     count = round(common_intensity * sample.observations / days_per_year)
     if count < FEWEST_COMMON_DAYS or sample.observations - count < FEWEST_OBSERVATIONS:
         raise InputError(
-            f"common_intensity: {common_intensity!r} a year makes {count} days of the window's {sample.observations}; "
-            f"at least {FEWEST_COMMON_DAYS} are needed, and {FEWEST_OBSERVATIONS} must be left"
+            f"common_intensity: {common_intensity!r} a year{left_out} makes {count} days of the window's "
+            f"{sample.observations}; at least {FEWEST_COMMON_DAYS} are needed, and {FEWEST_OBSERVATIONS} must be left"
         )
     median = np.median((sample.values - sample.mean) / sample.volatility(), axis=1)
     days = np.sort(np.argsort(-np.abs(median), kind="stable")[:count])
@@ -281,6 +301,17 @@ def _total_correlation(model: JumpDiffusion, sample: Sample, days_per_year: floa
     matrix = (matrix + matrix.T) / 2.0
     np.fill_diagonal(matrix, 1.0)
     return matrix
+
+
+def _equal_weight_deviation(sample: Floats, model: Floats) -> dict[str, float]:
+    """The daily deviation of the average log return of all assets in the sample and in the model, and the second over
+    the first: below one, the model understates the risk of a portfolio of them."""
+    sample_deviation, model_deviation = (float(np.sqrt(np.mean(covariance))) for covariance in (sample, model))
+    return {
+        "sample": sample_deviation,
+        "model": model_deviation,
+        "model_over_sample": model_deviation / sample_deviation,
+    }
 
 
 def _average(covariance: Floats) -> float | None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from riskops.checks import check_number, check_positive
 from riskops.models.base import Array, Shock
 from riskops.models.correlation import cholesky, push_towards_one
+from riskops.models.elementwise import exponentials_less_one
 from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import (
     JumpDiffusion,
@@ -238,8 +239,8 @@ class MertonJumpDiffusion(JumpDiffusion):
 
     def _compensator(self) -> Floats:
         """What jumps add to the expected growth rate of each price a year: ``lambda (exp(m + s^2 / 2) - 1)``."""
-        own = np.expm1(self.jump_mean + 0.5 * self.jump_deviation**2)
-        common = np.expm1(self.common_jump_mean + 0.5 * self.common_jump_deviation**2)
+        own = exponentials_less_one(self.jump_mean + 0.5 * self.jump_deviation**2)
+        common = exponentials_less_one(self.common_jump_mean + 0.5 * self.common_jump_deviation**2)
         return self.intensity * own + self.common_intensity * common
 
     def _jump_moments(self) -> Floats:

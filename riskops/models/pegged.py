@@ -19,6 +19,7 @@ from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock, State
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import cholesky, push_towards_one
+from riskops.models.elementwise import logarithms
 from riskops.models.parameters import set_frozen
 from riskops.models.pegged_rules import (
     DECAY_PER_HOUR,
@@ -34,7 +35,7 @@ from riskops.models.pegged_rules import (
     WEAK_HEALTH,
     checked,
 )
-from riskops.models.pegged_step import advance_pegged, decays, jump_left, logarithms
+from riskops.models.pegged_step import advance_pegged, decays, jump_left
 from riskops.models.registry import register
 from riskops.tables import poisson_thresholds
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from riskops.models.elementwise import exponentials, exponentials_less_one
 from riskops.models.kernel import path_kernel
-from riskops.scalar import exp, expm1, fma, like, log, scalar_function, sqrt
+from riskops.scalar import exp, fma, like, log, scalar_function, sqrt
 
-__all__ = ["advance_pegged", "decays", "flow", "jump_left", "logarithms", "pressure", "revert", "share", "step"]
+__all__ = ["advance_pegged", "decays", "flow", "jump_left", "pressure", "revert", "share", "step"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -104,33 +104,10 @@ def advance_pegged(  # type: ignore[no-untyped-def]
             held[path] = held[path] + hours
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _decays(rates, kept, lost):  # type: ignore[no-untyped-def]
-    """``exp(-rate)`` and ``1 - exp(-rate)`` by our own functions: the last bits of NumPy's depend on the processor."""
-    for i in range(rates.shape[0]):
-        kept[i] = exp(-rates[i])
-        lost[i] = -expm1(-rates[i])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _logarithms(values):  # type: ignore[no-untyped-def]
-    for i in range(values.shape[0]):
-        values[i] = log(values[i])
-
-
 def decays(rates: npt.ArrayLike) -> tuple[Floats, Floats]:
     """``exp(-rate)`` and ``1 - exp(-rate)`` of rates of any shape."""
-    given = np.array(rates, dtype=np.float64)
-    kept, lost = np.empty(given.size), np.empty(given.size)
-    _decays(given.ravel(), kept, lost)
-    return kept.reshape(given.shape), lost.reshape(given.shape)
-
-
-def logarithms(values: npt.ArrayLike) -> Floats:
-    """The natural logarithms of positive numbers ``(asset,)``."""
-    found = np.array(values, dtype=np.float64)
-    _logarithms(found)
-    return found
+    negative = -np.asarray(rates, dtype=np.float64)
+    return exponentials(negative), -exponentials_less_one(negative)
 
 
 def jump_left(alpha: Floats, mean: Floats, deviation: Floats, days: float) -> tuple[Floats, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from riskops.models.elementwise import exponentials
 from riskops.models.markov_chain import powers
 
 __all__ = ["expected_growth", "log_growth", "mixture_shape"]
@@ -52,12 +53,20 @@ def expected_growth(rate: Floats, *, chain: tuple[Floats, Floats, int]) -> Float
     array([5.])
     """
     transition, initial, days = chain
-    factor = np.exp(rate)
+    factor = exponentials(rate)
     value = factor
     for _ in range(days - 1):
-        value = factor * np.tensordot(transition, value, axes=1)
-    expected: Floats = np.tensordot(initial, value, axes=1)
-    return expected
+        value = factor * _average(transition, value)
+    return _average(initial, value)
+
+
+def _average(law: Floats, value: Floats) -> Floats:
+    """The mean of ``value`` ``(regime, ...)`` under each law ``(..., regime)``, summed in the order of the regimes: it
+    becomes a known mean of figures, which a library's product would make depend on the machine."""
+    total = np.zeros((*law.shape[:-1], *value.shape[1:]))
+    for regime, one in enumerate(value):
+        total = total + law[..., regime].reshape(law.shape[:-1] + (1,) * one.ndim) * one
+    return total
 
 
 def mixture_shape(mean: Floats, covariance: Floats, probability: Floats) -> tuple[Floats, Floats]:

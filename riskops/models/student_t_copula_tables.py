@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,14 @@ from scipy import special
 
 from riskops.models.margins import margin_quantile
 from riskops.models.student_t_fit import check_table
-from riskops.tables.octaves import INTERVALS, MOST_INTERVALS, octave_cubics, octaves_to_reach, tabulate_by_octave
+from riskops.tables.octaves import (
+    INTERVALS,
+    MOST_INTERVALS,
+    OctaveTable,
+    octave_cubics,
+    octaves_to_reach,
+    tabulate_by_octave,
+)
 
 __all__ = ["check_margin_tables", "margin_coefficients", "margin_tables"]
 
@@ -50,14 +58,17 @@ def margin_tables(
     """
     octaves, finest = _octaves(degrees_of_freedom), INTERVALS if intervals is None else intervals
     while True:
-        made = [
-            tabulate_by_octave(_composite(degrees_of_freedom, *margin), octaves=octaves, intervals=finest)
-            for margin in margins
-        ]
+        made = [_table(degrees_of_freedom, *margin, octaves, finest) for margin in margins]
         error = max(table.error for table in made)
         if intervals is not None or error <= TABLE_ERROR or finest == MOST_INTERVALS:
             return np.stack([table.values for table in made]), error
         finest *= 2
+
+
+@lru_cache(maxsize=256)
+def _table(copula: float, nu: float | None, skewness: float, octaves: int, intervals: int) -> OctaveTable:
+    """One margin's table, kept: scenarios make the model of the same margins again."""
+    return tabulate_by_octave(_composite(copula, nu, skewness), octaves=octaves, intervals=intervals)
 
 
 def check_margin_tables(

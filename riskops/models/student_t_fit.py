@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 #: Degrees of freedom that are searched. Above the upper end a t distribution is a normal to every sample; no variance
 #: exists below two, and a likelihood that has its maximum there is refused.
 LOWEST, HIGHEST = 1.0, 500.0
+#: Degrees of freedom beyond which the chi-square quantiles are no longer precise enough to be a table.
+LARGEST = 1e6
 
 _MOST_ITERATIONS = 1000
 _CONVERGED = 1e-12
@@ -191,24 +194,36 @@ def _expectation_maximisation(values: Floats, nu: float, start: _Moments) -> _Mo
     raise InputError(f"degrees_of_freedom: EM did not converge in {_MOST_ITERATIONS} steps at {nu:.4g}")
 
 
+@lru_cache(maxsize=16)
 def mixing_table(degrees_of_freedom: float) -> NormalTable:
     """``sqrt(nu / W)`` as a non-decreasing function of a standard normal, ``W`` chi-square with ``nu`` degrees.
 
     Parameters
     ----------
     degrees_of_freedom
-        ``nu``, above zero.
+        ``nu``, above zero and at most 1e6.
 
     Returns
     -------
     NormalTable
-        ``sqrt(nu / Q(Phi(-z)))`` with ``Q`` the quantile function of ``W``, from the tail that holds it precisely.
+        ``sqrt(nu / Q(Phi(-z)))`` with ``Q`` the quantile function of ``W``, from the tail that holds it precisely. The
+        values can't be written to: a model checks its table against them each time one is made.
+
+    Raises
+    ------
+    InputError
+        When the degrees of freedom are above 1e6.
 
     Examples
     --------
     >>> mixing_table(4.0).error < 1e-7
     True
     """
+    if degrees_of_freedom > LARGEST:
+        raise InputError(
+            f"degrees_of_freedom: {degrees_of_freedom!r} is above {LARGEST:g}, where a t distribution is a normal one; "
+            "take a model with normal returns"
+        )
     half = degrees_of_freedom / 2.0
 
     def root(z: Floats) -> Floats:
@@ -216,7 +231,9 @@ def mixing_table(degrees_of_freedom: float) -> NormalTable:
         small, large = special.gammaincinv(half, tail), special.gammainccinv(half, tail)
         return np.sqrt(half / np.where(z > 0.0, small, large))
 
-    return tabulate(root)
+    table = tabulate(root)
+    table.values.flags.writeable = False
+    return table
 
 
 def check_table(name: str, values: npt.ArrayLike | None, made: Floats) -> Floats:

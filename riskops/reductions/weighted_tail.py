@@ -17,23 +17,34 @@ __all__ = ["WeightedTail"]
 
 
 class _Row(NamedTuple):
-    """The worst losses of a row, descending, equal ones in path order, with their paths and weights."""
+    """Losses of a row with their paths and weights, in any order until the tail is cut."""
 
     losses: npt.NDArray[np.float64]
     paths: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
 
 
-def _cut(row: _Row, mass: float) -> _Row:
-    """The losses up to the first behind which the weights exceed ``mass``, and that one."""
-    beyond = np.cumsum(row.weights) > mass
-    last = int(np.argmax(beyond)) + 1 if beyond[-1] else len(beyond)
-    return _Row(row.losses[:last], row.paths[:last], row.weights[:last])
+def _take(row: _Row, which: npt.NDArray[Any] | slice) -> _Row:
+    return _Row(row.losses[which], row.paths[which], row.weights[which])
 
 
-def _sorted(row: _Row) -> _Row:
-    order = np.lexsort((row.paths, -row.losses))
-    return _Row(row.losses[order], row.paths[order], row.weights[order])
+def _tail(row: _Row, mass: float) -> _Row:
+    """The worst losses, sorted, up to the first behind which the weights exceed ``mass``, and that one.
+
+    Only what may be needed is sorted: the largest losses, twice as many until their weights suffice, with all that
+    equal the smallest of them.
+    """
+    many, needed = len(row.losses), row
+    most = int(mass) + 1
+    while most < many:
+        least = np.partition(row.losses, many - most)[many - most]
+        needed = _take(row, np.flatnonzero(row.losses >= least))
+        if needed.weights.sum() > mass * (1.0 + 1e-9):
+            break
+        needed, most = row, 2 * most
+    needed = _take(needed, np.lexsort((needed.paths, -needed.losses)))
+    beyond = np.cumsum(needed.weights) > mass
+    return _take(needed, slice(None, int(np.argmax(beyond)) + 1 if beyond[-1] else None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,21 +97,26 @@ class WeightedTail(Reduction):
                 where = tuple(int(i) for i in np.unravel_index(bad[0, 0], block[name].shape[:-1]))
                 raise InputError(f"{name}: path {first_path + bad[0, 1]} of row {where} is NaN, not a number")
         horizons = len(weights)
-        rows = [_cut(_sorted(_Row(row, paths, weights[k % horizons])), self.mass) for k, row in enumerate(data)]
-        return _State(tuple(rows), lead, data.shape[-1])
+        rows = [_Row(row, paths, weights[k % horizons]) for k, row in enumerate(data)]
+        return _State(tuple(self._held(row) for row in rows), lead, data.shape[-1])
+
+    def _held(self, row: _Row) -> _Row:
+        """The row cut down to its tail where it has grown to twice what is needed: cutting costs a sort."""
+        return _tail(row, self.mass) if row.weights.sum() > 2.0 * self.mass else row
 
     def combine(self, states: Sequence[_State]) -> _State:
         joined = []
         for parts in zip(*(state.rows for state in states), strict=True):
             row = _Row(*(np.concatenate([part[k] for part in parts]) for k in range(3)))
-            joined.append(_cut(_sorted(row), self.mass))
+            joined.append(self._held(row))
         return _State(tuple(joined), states[0].lead, sum(state.seen for state in states))
 
     def finalize(self, state: _State) -> dict[str, Any]:
-        kept = max(len(row.losses) for row in state.rows)
-        losses = np.full((len(state.rows), kept), -np.inf)
+        tails = [_tail(row, self.mass) for row in state.rows]
+        kept = max(len(row.losses) for row in tails)
+        losses = np.full((len(tails), kept), -np.inf)
         paths, weights = np.full(losses.shape, -1, dtype=np.int64), np.zeros(losses.shape)
-        for k, row in enumerate(state.rows):
+        for k, row in enumerate(tails):
             losses[k, : len(row.losses)], paths[k, : len(row.paths)] = row.losses, row.paths
             weights[k, : len(row.weights)] = row.weights
         shape = (*state.lead, kept)

@@ -17,7 +17,7 @@ from riskops.reductions.lanes import LANES
 from riskops.reductions.lanes import _lane_product as lane_product
 from riskops.reductions.lanes import _lane_sum as lane_sum
 from riskops.rng import TILE
-from riskops.scalar import sqrt
+from riskops.scalar import fma, sqrt
 from riskops.simulation.tile_kernels import stratum_word
 
 if find_spec("numba_cuda") is None:
@@ -32,6 +32,7 @@ _MOST_ROWS = 65535
 _QUARTER = TILE // 4
 _HALF = TILE // 2
 _DOUBLE = types.float64
+_MINUS_SHARE = np.float64(-1.0 / TILE)
 
 
 @cuda.jit
@@ -76,10 +77,10 @@ def _match(out):  # type: ignore[no-untyped-def]
                 lane[j] = lane[j] + lane[j + width]
             cuda.syncthreads()
             width //= 2
-        mean = lane[0] / TILE
+        total = lane[0]
         cuda.syncthreads()
-        for i in range(j, TILE, LANES):
-            x[i] = x[i] - mean
+        for i in range(j, TILE, LANES):  # a division by 1024 is exact, so that this rounds once, as a difference does
+            x[i] = fma(total, _MINUS_SHARE, x[i])
         lane[j] = lane_product(x, x, j)
         cuda.syncthreads()
         width = LANES // 2

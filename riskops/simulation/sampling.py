@@ -81,7 +81,7 @@ class Sampling:
 
     Examples
     --------
-    >>> Sampling("antithetic").groups.text, Sampling("sobol", replicates=16, steps=10).groups.text
+    >>> Sampling("antithetic").groups.text, Sampling("sobol", replicates=16, dimensions=8, steps=10).groups.text
     ('pair', 'replicate 16')
     """
 

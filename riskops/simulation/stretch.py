@@ -33,7 +33,9 @@ STRETCH_NUMBERS = 131_072
 def stretch_tiles(spec: SimulationSpec) -> int:
     """How many tiles a stretch has; Sobol draws hold all steps of one at once, and get a larger cache's worth."""
     steps = spec.sampling.steps if spec.sampling.method == "sobol" else 0
-    numbers = max(len(spec.assets), len(spec.assets) * steps * TILE // STRETCH_NUMBERS)
+    numbers = len(spec.assets)
+    if steps:
+        numbers = max(numbers, numbers * steps * TILE // STRETCH_NUMBERS)
     return max(1, STRETCH_NUMBERS // (numbers * TILE))
 
 

@@ -7,7 +7,6 @@ from math import floor
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from riskops.checks import check_finite
 from riskops.errors import InputError
@@ -87,7 +86,7 @@ def poisson_thresholds(means: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     Returns
     -------
     Thresholds ``(asset, largest count)``: the cumulative probabilities times 2^32, rounded; 2^32, which no word
-    reaches, where an asset has fewer counts than another. Counts beyond the last have probability below 2^-32.
+    reaches, where an asset has fewer counts than another. Counts beyond the last have probability of 2^-32 at most.
 
     Raises
     ------
@@ -102,6 +101,20 @@ def poisson_thresholds(means: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     array = check_finite("means", means)
     if array.ndim != 1 or np.any(array < 0.0) or np.any(array > 64.0):
         raise InputError(f"means: {array.tolist()} are not one number an asset, each from 0 to 64 counts a step")
-    largest = int(np.max(stats.poisson.isf(2.0**-32, array))) + 1
-    cumulative = stats.poisson.cdf(np.arange(max(1, largest)), array[:, None])
-    return np.floor(cumulative * 2.0**32 + 0.5).astype(np.uint64)
+    rows = [_poisson_sums(mean) for mean in array.tolist()]
+    width = max(next(k for k, part in enumerate(row) if (row[-1] - part) << 32 <= row[-1]) for row in rows) + 1
+    limits = [[((part << 33) + row[-1]) // (2 * row[-1]) for part in row[:width]] for row in rows]
+    return np.array([row + [2**32] * (width - len(row)) for row in limits], dtype=np.uint64)
+
+
+def _poisson_sums(mean: float) -> list[int]:
+    """The sums of ``m^j / j!``, ``j = 0 .. k``, for every ``k`` until they no longer grow, in units of ``2^-160``.
+
+    They are to the last as the cumulative probabilities are to one. Integers alone enter, from the mean's own exact
+    ratio: no library's ``exp`` or Poisson law has a say in a threshold.
+    """
+    numerator, denominator = mean.as_integer_ratio()
+    term, sums = 1 << 160, [1 << 160]
+    while term := term * numerator // (denominator * len(sums)):
+        sums.append(sums[-1] + term)
+    return sums

@@ -9,16 +9,16 @@ from riskops.bench.replications import MEASURES
 from riskops.simulation import METHODS
 from tests.coverage_of_intervals import CASES, LEVELS, coverage, served
 
-#: Two cells have wider bounds, with plain reasons. The ES of a Student t loss at 99.7 % rests on a hundred losses with a
-#: tail index of five: its error is skewed and goes with the stated one, for plain draws as for all others. Sobol points
-#: leave the VaR of one asset an error below one place among the losses, and an interval ends at a whole one.
+#: Two cells have wider bounds. The ES of a Student t loss at 99.7 % rests on a hundred losses with a tail index of
+#: five: its error is skewed and goes with the stated one, for plain draws as for all others. Sobol points leave the VaR
+#: of one asset an error below one place among the losses, and an interval ends at a whole one.
 BOUNDS = {
     ("student_loss", "expected_shortfall", 0.997): (0.91, 0.97),
     ("one_asset", "value_at_risk", 0.997): (0.93, 0.98),
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_intervals_cover_the_truth(name: str) -> None:

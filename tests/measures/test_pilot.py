@@ -12,9 +12,10 @@ from riskops.errors import InputError
 from riskops.measures import arrange, tail_risk
 from riskops.models import GeometricBrownianMotion, MertonJumpDiffusion
 from riskops.portfolio import portfolio_loss
+from riskops.scenarios import BASE, Scenario
 from riskops.simulation import METHODS, Sampling, SimulationSpec, path_job, paths_of, simulate
 from tests.models.toy_models import example_models
-from tests.simulation.examples import ASSETS, Pegged, book_of, brownian, spec_of
+from tests.simulation.examples import ASSETS, Pegged, book_of, brownian, prices_of, spec_of
 
 BOOK = book_of([[1e3, 500.0, -800.0], [0.0, 250.0, 250.0]])
 MERTON = MertonJumpDiffusion(
@@ -69,6 +70,25 @@ def test_outcomes_are_tilted_to_the_losses_and_keep_half_their_own() -> None:
     np.testing.assert_allclose(other, own, atol=0.02)
     assert held.sum() == pytest.approx(1.0, abs=1e-12)
     assert found.shift["diffusion"][0] < -0.02
+
+
+def test_shifted_and_tilted_jumps_keep_their_law() -> None:
+    """The weighted mean return and the weighted tail are those of the model, under a scenario as well."""
+    spec = arrange(
+        spec_of(MERTON, paths=64 * 1024, steps=3, seed=4), book=book_of([[1.0, -0.5]], "AB"), method="importance"
+    )
+    scenarios = (BASE, Scenario("doubled", volatility=2.0))
+    job = path_job(spec, times=[3], scenarios=scenarios, prices=prices_of("AB"))
+    paths = paths_of(job).compute(scheduler="synchronous")
+    growth = paths["log_growth"].values[:, 0].astype(float)
+    ratio, group = paths["likelihood_ratio"].values[0], spec.sampling.groups.of(np.arange(spec.paths))
+    for s, m in enumerate(job.model_of):
+        terms = [np.expm1(growth[s, a]) - job.models[m].mean_simple_return(3 / 252)[a] for a in range(2)]
+        for weighted in (ratio * terms[0], ratio * terms[1], ratio - 1.0):
+            sums = np.bincount(group, weighted)
+            assert abs(sums.sum()) < 4.5 * sums.std(ddof=1) * np.sqrt(len(sums))
+    assert ratio.max() <= 4.0
+    assert np.mean(ratio < 0.5) > 0.2, "paths were moved"
 
 
 @pytest.mark.parametrize("method", METHODS)

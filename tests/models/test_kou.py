@@ -87,8 +87,8 @@ def test_bad_parameters_are_refused(change, text):
 def test_tables_hold_as_many_counts_as_there_can_be(model):
     tables = model.tables(1 / 252)
     widest = max(tables["up_thresholds"].shape[1], tables["down_thresholds"].shape[1])
-    assert tables["gamma"].shape == (widest + 1, 257, 4)
-    assert KouJumpDiffusion(**BASE).tables(1 / 252)["common_gamma"].shape == (1, 257, 4)
+    assert tables["gamma"].shape == (widest + 1, 258, 4)
+    assert KouJumpDiffusion(**BASE).tables(1 / 252)["common_gamma"].shape == (1, 258, 4)
     assert model.tables(2.0)["gamma"].shape[0] > 40
     with pytest.raises(InputError, match="intensity: 72 jumps are expected in a step of 6 years and at most 64 may be"):
         model.tables(6.0)
@@ -199,6 +199,10 @@ def test_cumulants_are_those_of_double_exponential_jumps(model):
 # --- the fit -----------------------------------------------------------------------------------------------------
 
 
+#: Own jumps as the likelihood has them, and no common ones.
+OWN_ALONE = {"largest_intensity": 252.0, "common_intensity": 0.0}
+
+
 def density_by_quadrature(x, b, sigma, up_intensity, up, down_intensity, down):
     """The density of a day by adaptive integration of the characteristic function, written apart from the model."""
 
@@ -227,7 +231,7 @@ def test_fit_finds_known_parameters_within_its_errors():
         ("A", "B"), [0.05, 0.02], [0.2, 0.3], [[1, 0.6], [0.6, 1]], [30.0, 50.0], [0.4, 0.5], [0.02, 0.03], [0.03, 0.04]
     )
     returns = daily_returns(true, days=8192, seed=2)
-    calibration = KouJumpDiffusion.calibrate(returns)
+    calibration = KouJumpDiffusion.calibrate(returns, **OWN_ALONE)
     for name, errors in calibration.report["standard_errors"].items():
         for a, asset in enumerate(true.assets):
             assert abs(getattr(calibration.model, name)[a] - getattr(true, name)[a]) < 4.0 * errors[asset], name
@@ -235,7 +239,7 @@ def test_fit_finds_known_parameters_within_its_errors():
     assert calibration.report["at_bounds"] == {}
     share = np.sqrt(np.prod(list(calibration.report["filtered_variance"].values())))
     assert abs(calibration.model.correlation[0, 1] / share - 0.6) < 0.04
-    total = KouJumpDiffusion.fit(returns, correlation="total")
+    total = KouJumpDiffusion.fit(returns, correlation="total", **OWN_ALONE)
     assert abs(total.correlation[0, 1] - 0.6) < 0.05
     sample = np.cov(returns["log_return"].values.T)
     assert total.covariance_log_growth(1 / 252)[0, 1] == pytest.approx(sample[0, 1], rel=1e-10)
@@ -248,7 +252,8 @@ def test_common_jumps_are_found_on_their_days():
         assets, np.zeros(5), np.full(5, 0.1), 0.3 + 0.7 * np.eye(5), np.full(5, 5.0), np.full(5, 0.5),
         np.full(5, 0.02), np.full(5, 0.02), 5.0, 0.25, np.full(5, 0.06), np.full(5, 0.08),
     )  # fmt: skip
-    calibration = calibrate(daily_returns(true, days=4096, seed=5), kind="kou", options={"common_intensity": 5.0})
+    options = {"common_intensity": 5.0, "largest_intensity": 252.0}
+    calibration = calibrate(daily_returns(true, days=4096, seed=5), kind="kou", options=options)
     model, days = calibration.model, len(calibration.report["common_days"])
     assert days == round(5.0 * 4096 / 252)
     assert abs(model.common_up_probability - 0.25) < 4.0 * np.sqrt(0.25 * 0.75 / days)
@@ -258,7 +263,7 @@ def test_common_jumps_are_found_on_their_days():
 
 def test_fit_of_market_returns_is_a_maximum(market):
     """Another optimiser, which uses no slopes, gets no higher within the bounds; XOM's jumps up are at one of them."""
-    calibration = KouJumpDiffusion.calibrate(market, window=1500)
+    calibration = KouJumpDiffusion.calibrate(market, window=1500, **OWN_ALONE)
     model = calibration.model
     assert calibration.report["at_bounds"]["XOM"] == ["up_intensity"]
     for asset in ("XOM", "JPM"):
@@ -290,7 +295,7 @@ def test_fit_of_market_returns_is_a_maximum(market):
 
 
 def test_a_low_bound_keeps_jumps_rare_and_is_reported(market):
-    calibration = KouJumpDiffusion.calibrate(market, window=1500, largest_intensity=6.0)
+    calibration = KouJumpDiffusion.calibrate(market, window=1500, largest_intensity=6.0, common_intensity=0.0)
     assert np.all(calibration.model.intensity <= 6.0 * (1 + 1e-12))
     for asset, labels in calibration.report["at_bounds"].items():
         assert set(labels) <= {"up_intensity", "down_intensity"}, asset
@@ -300,6 +305,21 @@ def test_a_low_bound_keeps_jumps_rare_and_is_reported(market):
     np.testing.assert_allclose(
         np.sqrt(np.diagonal(calibration.model.covariance_log_growth(1 / 252))), deviation, rtol=0.1
     )
+
+
+def test_by_default_a_portfolio_is_nearly_as_risky_as_in_the_sample():
+    """A few per cent are left to the sizes of common jumps, which are independent given their direction."""
+    stocks = market_log_returns(load_prices("sp500"))
+    calibration = calibrate(stocks, kind="kou", options={"window": 1260})
+    model, report = calibration.model, calibration.report
+    portfolio = stocks["log_return"].values[-1260:].mean(axis=1)
+    exact = np.sqrt(model.covariance_log_growth(1 / 252).mean())
+    ratio = report["equal_weight_deviation"]["model_over_sample"]
+    assert ratio == pytest.approx(exact / portfolio.std(ddof=1), rel=1e-12)
+    assert 0.93 < ratio < 1.05
+    assert (report["largest_intensity"], report["common_intensity"]) == (6.0, 8.0)
+    own = {"window": 1260, "largest_intensity": 252.0, "common_intensity": 0.0}
+    assert calibrate(stocks, kind="kou", options=own).report["equal_weight_deviation"]["model_over_sample"] < 0.7
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,10 @@ def test_a_sum_of_jumps_is_that_of_its_normals():
 # --- the fit -----------------------------------------------------------------------------------------------------
 
 
+#: Own jumps as the likelihood has them, and no common ones.
+OWN_ALONE = {"largest_intensity": 252.0, "common_intensity": 0.0}
+
+
 def mixture(values, b, sigma, intensity, m, s):
     """The log density of a day, written apart from the model: 40 terms of the mixture."""
     n = np.arange(40)[:, None]
@@ -234,7 +238,7 @@ def test_fit_finds_known_parameters_within_its_errors():
         ("A", "B"), [0.05, 0.02], [0.2, 0.3], [[1, 0.6], [0.6, 1]], [20.0, 40.0], [-0.02, 0.0], [0.03, 0.05]
     )
     returns = daily_returns(true, days=8192, seed=2)
-    calibration = MertonJumpDiffusion.calibrate(returns)
+    calibration = MertonJumpDiffusion.calibrate(returns, **OWN_ALONE)
     for name, errors in calibration.report["standard_errors"].items():
         for a, asset in enumerate(true.assets):
             assert abs(getattr(calibration.model, name)[a] - getattr(true, name)[a]) < 4.0 * errors[asset]
@@ -249,7 +253,7 @@ def test_fit_finds_known_parameters_within_its_errors():
     )
     share = np.sqrt(np.prod(list(calibration.report["filtered_variance"].values())))
     assert abs(calibration.model.correlation[0, 1] / share - 0.6) < 0.04
-    total = MertonJumpDiffusion.fit(returns, correlation="total")
+    total = MertonJumpDiffusion.fit(returns, correlation="total", **OWN_ALONE)
     assert abs(total.correlation[0, 1] - 0.6) < 0.05
     sample = np.cov(returns["log_return"].values.T)
     assert total.covariance_log_growth(1 / 252)[0, 1] == pytest.approx(sample[0, 1], rel=1e-10)
@@ -263,7 +267,7 @@ def test_common_jumps_are_found_on_their_days():
         np.full(5, 0.03), 5.0, np.full(5, -0.08), np.full(5, 0.02), 0.5,
     )  # fmt: skip
     returns = daily_returns(true, days=4096, seed=5)
-    calibration = calibrate(returns, kind="merton", options={"common_intensity": 5.0})
+    calibration = calibrate(returns, kind="merton", options={"common_intensity": 5.0, "largest_intensity": 252.0})
     model, days = calibration.model, len(calibration.report["common_days"])
     assert days == round(5.0 * 4096 / 252)
     assert model.common_intensity == pytest.approx(days / 4096 * 252)
@@ -278,7 +282,7 @@ def test_common_jumps_are_found_on_their_days():
 
 def test_fit_of_market_returns_is_a_maximum(market):
     """No other optimiser gets higher on a likelihood written apart; jumps make the returns far more likely."""
-    calibration = MertonJumpDiffusion.calibrate(market, window=1500)
+    calibration = MertonJumpDiffusion.calibrate(market, window=1500, **OWN_ALONE)
     model = calibration.model
     for a, asset in enumerate(("AAPL", "XOM")):
         values = market["log_return"].sel(asset=asset).values[-1500:]
@@ -306,7 +310,7 @@ def test_fit_of_market_returns_is_a_maximum(market):
 
 
 def test_a_low_bound_keeps_jumps_rare_and_is_reported(market):
-    calibration = MertonJumpDiffusion.calibrate(market, window=1500, largest_intensity=6.0)
+    calibration = MertonJumpDiffusion.calibrate(market, window=1500, largest_intensity=6.0, common_intensity=0.0)
     np.testing.assert_allclose(calibration.model.intensity, 6.0, rtol=1e-9)
     assert calibration.report["at_bounds"] == {asset: ["intensity"] for asset in ("AAPL", "XOM", "CVX", "JPM")}
     assert set(calibration.report["standard_errors"]["intensity"].values()) == {None}
@@ -315,6 +319,35 @@ def test_a_low_bound_keeps_jumps_rare_and_is_reported(market):
     np.testing.assert_allclose(
         np.sqrt(np.diagonal(calibration.model.covariance_log_growth(1 / 252))), deviation, rtol=0.1
     )
+
+
+@pytest.mark.parametrize("window", [None, 2520])
+def test_by_default_a_portfolio_is_as_risky_as_in_the_sample(window):
+    """Frequent own jumps would be diversified away; common jumps keep what the stocks share."""
+    stocks = market_log_returns(load_prices("sp500"))
+    calibration = calibrate(stocks, kind="merton", options={} if window is None else {"window": window})
+    model, report = calibration.model, calibration.report
+    ratio = report["equal_weight_deviation"]["model_over_sample"]
+    portfolio = stocks["log_return"].values[-(window or stocks.sizes["observation"]) :].mean(axis=1)
+    assert report["equal_weight_deviation"]["sample"] == pytest.approx(portfolio.std(ddof=1), rel=1e-12)
+    weights = np.full(20, 1 / 20)
+    exact = np.sqrt(weights @ model.covariance_log_growth(1 / 252) @ weights)
+    assert report["equal_weight_deviation"]["model"] == pytest.approx(exact, rel=1e-12)
+    assert ratio == pytest.approx(exact / portfolio.std(ddof=1), rel=1e-12)
+    assert 0.95 < ratio < 1.05
+    assert (report["largest_intensity"], report["common_intensity"]) == (6.0, 8.0)
+    assert np.all(model.intensity <= 6.0 * (1 + 1e-12))
+
+
+def test_an_asset_alone_has_no_common_jumps_and_no_low_bound(market):
+    calibration = MertonJumpDiffusion.calibrate(market.sel(asset=["XOM"]), window=1500)
+    model, report = calibration.model, calibration.report
+    assert (model.common_intensity, report["common_days"]) == (0.0, [])
+    assert (report["largest_intensity"], report["common_intensity"]) == (252.0, 0.0)
+    assert model.intensity[0] > 12.0
+    assert report["equal_weight_deviation"]["model_over_sample"] == pytest.approx(1.0, abs=0.05)
+    given = {"largest_intensity": 252.0, "common_intensity": 0.0}
+    assert MertonJumpDiffusion.fit(market.sel(asset=["XOM"]), window=1500, **given) == model
 
 
 def test_report_has_what_every_report_has(market):
@@ -340,6 +373,7 @@ def test_report_has_what_every_report_has(market):
     [
         ({"drift": "momentum"}, "drift: 'momentum' is not 'historical'"),
         ({"window": 99}, "log_return: 99 observations are too few for jumps; 100 are needed"),
+        ({"window": 120}, r"common_intensity: 8.0 a year \(the default\) makes 4 days of the window's 120; at least 5"),
         ({"window": 10_000}, "window: 10000 observations were asked for"),
         ({"window": 500, "correlation": "rank"}, "correlation: 'rank' is not one of diffusion, total"),
         ({"window": 500, "common_intensity": -1.0}, "common_intensity: -1.0 is below zero"),
@@ -355,7 +389,10 @@ def test_report_has_what_every_report_has(market):
         ({"window": 500, "largest_intensity": 0}, "largest_intensity: 0 is not above zero"),
         ({"window": 500, "nearest_correlation": 1}, "nearest_correlation: 1 is not true or false"),
         ({"window": 500, "days_per_year": 0}, "days_per_year: 0 is not above zero"),
-        ({"window": 1500, "correlation": "total"}, "correlation: is not positive definite .*nearest_correlation"),
+        (
+            {"window": 1500, "correlation": "total"} | OWN_ALONE,
+            "correlation: is not positive definite .*nearest_correlation",
+        ),
     ],
 )
 def test_bad_fit_options_are_refused(market, options, text):

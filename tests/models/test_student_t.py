@@ -62,6 +62,10 @@ def sample() -> xr.Dataset:
         ({"volatility": [0.1, 0.0, 0.1]}, "volatility of 'B': 0.0 is not above zero"),
         ({"correlation": np.ones((3, 3))}, "correlation: is not positive definite"),
         ({"degrees_of_freedom": 2.0}, "degrees_of_freedom: 2.0 is not above 2, where the volatility is infinite"),
+        (
+            {"degrees_of_freedom": 1e9},
+            "degrees_of_freedom: 1000000000.0 is above 1e.06, where a t distribution is a norm",
+        ),
         ({"degrees_of_freedom": float("nan")}, "degrees_of_freedom: nan is not a finite number"),
         ({"mixing_values": mixing_table(6.0).values}, "mixing_values: are not those of the model's parameters"),
         ({"mixing_values": [1.0, 2.0]}, "mixing_values: are not those of the model's parameters"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from riskops.config import load_config
@@ -44,3 +45,49 @@ def test_decimal_horizons_are_computed(small_configuration: Path, tmp_path: Path
     overrides = [f"simulation.{one}" for one in settings] + ["risk.horizons=[0.3]", "risk.historical=false"]
     run = make_run(small_configuration, tmp_path / "run", *overrides, "report.html=false")
     assert (run / "results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (
+            ["simulation.sampling.method=stratified", "simulation.sampling.portfolio=nowhere"],
+            "simulation.sampling.portfolio: 'nowhere' is not among equal, long_short",
+        ),
+        (
+            ["simulation.sampling.method=importance", "simulation.sampling.level=0.999999"],
+            "simulation.sampling.level: no path of the pilot, of 65536, lies beyond 0.999999",
+        ),
+        (
+            ["simulation.sampling.method=antithetic", "simulation.paths=5000"],
+            "simulation.paths: 5000 are not a multiple of 1024, which groups by pair need, "
+            "by sampling.method antithetic",
+        ),
+        (
+            ["simulation.sampling.method=sobol"],
+            "simulation.paths: 5120 are not a multiple of 32768, which groups by replicate 32 need, "
+            "by sampling.method sobol",
+        ),
+        (
+            ["simulation.sampling.method=moment_matching", "model.kind=bootstrap"],
+            "simulation.sampling.method: moment_matching arranges normals, and model bootstrap draws none; "
+            "antithetic serves it",
+        ),
+    ],
+)
+def test_draws_that_cannot_be_arranged_are_refused(small_configuration: Path, overrides: list[str], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare(load_config(small_configuration, overrides=["simulation.paths=5120", *overrides]))
+    assert str(caught.value) == text
+
+
+def test_draws_are_arranged_for_the_portfolio_and_horizon_asked_for(small_configuration: Path) -> None:
+    settings = ["simulation.paths=5120", "simulation.sampling.method=stratified"]
+    specs = [
+        prepare(load_config(small_configuration, overrides=[*settings, *more])).spec
+        for more in ([], ["simulation.sampling.portfolio=long_short"], ["simulation.sampling.horizon=1"])
+    ]
+    assert [spec.sampling.steps for spec in specs] == [5, 5, 1]
+    assert len({spec.fingerprint() for spec in specs}) == 3
+    first, other = (np.array(spec.sampling.direction["diffusion"]) for spec in specs[:2])
+    assert abs(first @ other) < 0.9

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from riskops.errors import InputError
+from riskops.measures.attribution import TailSums
 from riskops.models import GeometricBrownianMotion, MertonJumpDiffusion
 from riskops.rng import MAX_PATHS, tile_counters
-from riskops.simulation import METHODS, Sampling, SimulationSpec, path_job, paths_of, simulate
+from riskops.simulation import METHODS, Sampling, SimulationSpec, path_job, paths_of, simulate, stretch
 from tests.models.toy_models import example_models
 from tests.simulation.arranged import SAMPLINGS
 from tests.simulation.examples import ASSETS, brownian, spec_of
@@ -190,6 +193,31 @@ def test_part_of_a_tile_is_not_drawn() -> None:
     with pytest.raises(InputError) as caught:
         job.block(tile_counters(0, 1500), 1500)
     assert str(caught.value) == "n: 1500 paths are not whole tiles, which sampling.method antithetic draws"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_length_of_stretches_does_not_matter(method: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = path_job(spec_of(paths=8192, steps=4, dtype=dtype, sampling=ARRANGED[method]), times=[2, 4])
+    whole = job.block(tile_counters(0, 8192), 8192)
+    for tiles in (0, 1, 3, 5):
+        monkeypatch.setattr(stretch, "STRETCH_NUMBERS", max(1, tiles * 1024 * 3))
+        assert job.block(tile_counters(0, 8192), 8192).tobytes() == whole.tobytes()
+
+
+@given(
+    method=st.sampled_from(sorted(METHODS)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    chosen=st.lists(st.integers(0, 16 * 1024 - 1), min_size=1, max_size=200, unique=True),
+)
+@settings(max_examples=25)
+def test_paths_that_are_drawn_again_are_the_same(method: str, dtype: str, chosen: list[int]) -> None:
+    """As the attribution draws them: single paths of many tiles at once."""
+    job = path_job(spec_of(paths=16 * 1024, steps=3, dtype=dtype, sampling=ARRANGED[method]), times=[1, 3])
+    whole = job.block(tile_counters(0, 16 * 1024), 16 * 1024)
+    path = np.array(sorted(chosen))
+    growth, column = TailSums(job, np.ones((1, 3)), (0.9,))._draw_again(path)
+    np.testing.assert_array_equal(growth[..., column], whole[:, :, :3][..., path])
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "plain"])

@@ -55,6 +55,21 @@ def test_poisson_thresholds_are_the_cumulative_probabilities():
         poisson_thresholds([65.0])
 
 
+@given(st.floats(0.0, 64.0))
+def test_poisson_thresholds_are_rounded_rightly(mean):
+    """Against a series of fractions; the last count is the first beyond which there is less than a word's
+    probability."""
+    limits = poisson_thresholds([mean])[0].tolist()
+    exact, term, sums = Fraction(mean), Fraction(1), [Fraction(1)]
+    for j in range(1, 330):
+        term = Fraction(int(term * exact / j * 2**220), 2**220)  # far finer than a threshold
+        sums.append(sums[-1] + term)
+    whole = sums[-1]
+    assert limits == [int(part / whole * 2**32 + Fraction(1, 2)) for part in sums[: len(limits)]]
+    assert (whole - sums[len(limits) - 1]) / whole <= Fraction(1, 2**32)
+    assert len(limits) == 1 or (whole - sums[len(limits) - 2]) / whole > Fraction(1, 2**32)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_an_outcome_counts_the_thresholds_not_above_the_word(word):
     limits = poisson_thresholds([0.7])[0]
