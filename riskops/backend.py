@@ -59,7 +59,10 @@ def _cuda() -> ModuleType:
     """numba-cuda; the module of the same name inside numba is not asked, it is no longer kept up."""
     if find_spec("numba_cuda") is None:
         raise MissingExtraError(f"numba-cuda: not installed; install {GPU_EXTRAS}")
-    return import_module("numba.cuda")
+    cuda = import_module("numba.cuda")
+    # The last stretch of a block may be short: that a small grid leaves a device idle is no news to warn of.
+    setattr(import_module("numba.cuda.core.config"), "CUDA_LOW_OCCUPANCY_WARNINGS", 0)  # noqa: B010
+    return cuda
 
 
 def is_on_device(array: object) -> bool:

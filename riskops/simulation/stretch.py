@@ -28,15 +28,16 @@ __all__ = ["Stretch", "StretchJob", "block_shape", "simulate_block", "stretch_ti
 #: Numbers of one state that a stretch of paths may hold: few enough for a cache, and the cost of a call is lost in
 #: them.
 STRETCH_NUMBERS = 131_072
+#: Normals of all steps that Sobol draws may hold, where a tile has fewer.
+SOBOL_NUMBERS = 2_097_152
 
 
 def stretch_tiles(spec: SimulationSpec) -> int:
-    """How many tiles a stretch has; Sobol draws hold all steps of one at once, and get a larger cache's worth."""
-    steps = spec.sampling.steps if spec.sampling.method == "sobol" else 0
-    numbers = len(spec.assets)
-    if steps:
-        numbers = max(numbers, numbers * steps * TILE // STRETCH_NUMBERS)
-    return max(1, STRETCH_NUMBERS // (numbers * TILE))
+    """How many tiles a stretch has; Sobol draws hold all steps of one at once, and get fewer for it."""
+    tiles = STRETCH_NUMBERS // (len(spec.assets) * TILE)
+    if spec.sampling.method == "sobol":
+        tiles = min(tiles, SOBOL_NUMBERS // (len(spec.assets) * spec.sampling.steps * TILE))
+    return max(1, tiles)
 
 
 class StretchJob(Protocol):
