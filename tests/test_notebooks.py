@@ -64,3 +64,12 @@ def test_market_risk_gives_the_figures_of_a_run() -> None:
     assert [out for out in outputs(book, "stream") if out.name == "stderr"] == [], "nothing warns"
     plots = [out for out in outputs(book, "display_data") if "application/vnd.bokehjs_exec.v0+json" in out.data]
     assert len(plots) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "plots"), [("02_models", 7), ("03_variance_reduction", 7)])
+def test_notebook_runs_without_a_warning(name: str, plots: int) -> None:
+    book = executed(NOTEBOOKS[0].parent / f"{name}.ipynb")
+    assert [out for out in outputs(book, "stream") if out.name == "stderr"] == [], "nothing warns"
+    drawn = [out for out in outputs(book, "display_data") if "application/vnd.bokehjs_exec.v0+json" in out.data]
+    assert len(drawn) == plots

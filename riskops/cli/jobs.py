@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,11 +126,14 @@ def plan(
     """
     from riskops.report import plan_table
     from riskops.run import plan_job, prepare
+    from riskops.run.device import settle_device
 
     settings = load(config, overrides, cluster, workers)
     job = prepare(settings, title=config.stem)
     with cluster_of(settings.cluster.model_dump(), quiet=True) as where:
         projected = plan_job(job, cluster=where, place=Path(settings.store.root)).record()
+        cut = replace(job, spec=replace(job.spec, chunk_paths=projected["chunk_paths"]))
+        projected["device"] = settle_device(cut, cluster=where)[1].reason
     if as_json:
         print(json.dumps(projected, indent=1))
     else:

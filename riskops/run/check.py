@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from riskops.backend import device_count
 from riskops.cluster import Cluster
 from riskops.errors import StoreError
 from riskops.market import log_returns, prices_checksum
@@ -164,6 +165,8 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     """
     manifest = _finished(run)
     job = recorded_job(run)
+    if job.device == "cuda" and not device_count():  # paths have the same bits on a CPU
+        job = replace(job, device="cpu")
     plan_job(replace(job, store_losses=False, store_paths=False), cluster=cluster, place=run.path.parent)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
     again, stored = json.loads(results_text(results)), _stored_results(run)

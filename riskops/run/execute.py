@@ -21,6 +21,7 @@ from riskops.errors import PlanError, StoreError
 from riskops.market import prices_checksum
 from riskops.progress import Progress
 from riskops.report import figures, figures_csv, write_html
+from riskops.run.device import describe_device, settle_device
 from riskops.run.directory import MANIFEST, STORE, RunDirectory, canonical, file_checksum
 from riskops.run.job import RiskJob, spec_hash
 from riskops.run.manifest import first_manifest, lineage, now, sealed
@@ -28,6 +29,7 @@ from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
 from riskops.run.target import first_batch, next_batch
 from riskops.simulation import Plan, plan
+from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
 
 __all__ = ["compute_results", "execute", "plan_job", "recorded_job", "results_text", "resume"]
@@ -135,6 +137,8 @@ def execute(
         first = first_batch(job.spec, bounds=job.bounds)
         job = replace(job, spec=replace(job.spec, paths=first))
         projected = plan_job(job, cluster=cluster, place=out.parent)
+    wanted = job.device
+    job, choice = settle_device(job, cluster=cluster)
     run = RunDirectory(out)
     manifest = first_manifest(
         job,
@@ -143,6 +147,7 @@ def execute(
         html=html,
         root=str(out.parent),
         versions=cluster.versions(),
+        device=describe_device(choice, wanted=wanted, cluster=cluster),
     )
     with _disk_errors(run):
         run.create()
@@ -190,6 +195,7 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     _check_versions(run, manifest, cluster)
     job = recorded_job(run)
     plan_job(job, cluster=cluster, place=run.path.parent, held=_held(run))
+    job, _ = settle_device(job, cluster=cluster)
     _check_seen(run, cluster)
     with _disk_errors(run):
         return _complete(job, run, manifest, cluster=cluster, progress=progress)
@@ -250,7 +256,8 @@ def _complete(
     progress: Progress | None,
     performance: bool = False,
 ) -> Path:
-    started = time.perf_counter()
+    started, since = time.perf_counter(), time.time()
+    clear_fallbacks()
     found: Mapping[str, int] | None = None
     if job.target is not None and job.bounds is not None:
         job, manifest, found = _reach_target(job, run, manifest, cluster=cluster, progress=progress)
@@ -269,6 +276,7 @@ def _complete(
         "status": "complete",
         "finished": now(),
         "cluster": {"kind": cluster.kind, "workers": cluster.workers, "threads": cluster.threads},
+        "fallbacks": manifest["fallbacks"] + collect_fallbacks(cluster.client, since=since),
         "resumed_chunks": recorder.found if found is None else found,
         "timings": {
             "seconds": round(time.perf_counter() - started, 3),

@@ -56,11 +56,20 @@ class RiskJob:
     bounds: Bounds | None = None
     store_losses: bool = True
     store_paths: bool = False
+    device: str = "cpu"  # what is asked for until settle_device has chosen
+    device_fallback: bool = False
 
     @cached_property
     def paths(self) -> PathJob:
         """The job of the simulation engine, all scenarios resolved."""
-        return path_job(self.spec, times=self.horizons, scenarios=self.scenarios, prices=self.prices)
+        return path_job(
+            self.spec,
+            times=self.horizons,
+            scenarios=self.scenarios,
+            prices=self.prices,
+            device="cuda" if self.device == "cuda" else "cpu",
+            device_fallback=self.device_fallback,
+        )
 
     @property
     def window(self) -> int:
@@ -189,6 +198,8 @@ class RiskJob:
             bounds=None if how.get("bounds") is None else Bounds.from_record(how["bounds"]),
             store_losses=how.get("store_losses", True),
             store_paths=how.get("store_paths", False),
+            device=how.get("device", "cpu"),
+            device_fallback=how.get("device_fallback", False),
         )
 
 
@@ -266,6 +277,8 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
         bounds=None if target is None else Bounds(simulation.max_paths, simulation.max_seconds),
         store_losses=config.store.losses,
         store_paths=config.store.paths,
+        device=simulation.device,
+        device_fallback=simulation.device_fallback,
     )
     _check_observed(job)
     return job

@@ -31,6 +31,7 @@ def first_manifest(
     html: bool,
     root: str,
     versions: Mapping[str, str],
+    device: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The manifest of a run that begins: what, and how the work is cut."""
     return {
@@ -44,6 +45,8 @@ def first_manifest(
             "chunk_paths": projected.chunk_paths,
             "store_losses": job.store_losses,
             "store_paths": job.store_paths,
+            "device": job.device,
+            "device_fallback": job.device_fallback,
             "bounds": None if job.bounds is None else job.bounds.record(),
             "html": html,
         },
@@ -52,7 +55,7 @@ def first_manifest(
         "versions": dict(versions),
         "git_revision": git_revision(),
         "machine": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
-        "device": "cpu",
+        "device": dict(device),
         "dtype": job.spec.dtype,
         "seed": str(job.spec.seed),
         "prices_sha256": job.prices.attrs["sha256"],
@@ -100,7 +103,8 @@ def lineage(manifest: Mapping[str, Any]) -> dict[str, str]:
         "Calibrated on": f"{fit['observations']} returns, {fit['window_start']} to {fit['window_end']}",
         "Seed": manifest["seed"],
         "Number format": manifest["dtype"],
-        "Device": manifest["device"],
+        "Device": f"{manifest['device']['name']} ({manifest['device']['reason']})",
+        "Fallbacks": "; ".join(manifest["fallbacks"]) or "none",
         "riskops": manifest["riskops"],
         "Source revision": manifest["git_revision"] or "not in a git checkout",
         "Packages": ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items())),
