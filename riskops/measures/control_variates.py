@@ -24,6 +24,7 @@ from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
 from riskops.measures.tail_risk import put_figures
 from riskops.models import Model
+from riskops.models.elementwise import exponentials
 from riskops.portfolio import portfolio_loss
 from riskops.reductions import (
     Z95,
@@ -161,7 +162,8 @@ def expected_loss(exposure: Floats, mean_simple_return: Floats, shift: Floats) -
     shift
         Logarithm ``(asset,)`` of the instant price move that precedes it.
     """
-    growth = np.expm1(np.log1p(mean_simple_return) + shift)
+    # our own exponential: the last bits of NumPy's depend on the processor
+    growth = (1.0 + mean_simple_return) * exponentials(shift) - 1.0
     return np.array([-math.fsum((row * growth).tolist()) for row in exposure])
 
 

@@ -20,6 +20,7 @@ from riskops.models.base import Array, Model, Shock
 from riskops.models.calibration import Calibration
 from riskops.models.correlation import check_correlation, cholesky, push_towards_one
 from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.elementwise import exponentials_less_one
 from riskops.models.kernel import path_kernel
 from riskops.models.parameters import check_assets, drift_of, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.models.registry import register
@@ -218,7 +219,7 @@ class GeometricBrownianMotion(Model):
 
     def mean_simple_return(self, years: float) -> npt.NDArray[np.float64]:
         """Exact mean ``(asset,)`` of the simple return: ``exp(mu t) - 1``."""
-        return np.expm1(self.drift * years)
+        return exponentials_less_one(self.drift * years)
 
     def covariance_simple_return(self, years: float) -> npt.NDArray[np.float64]:
         """Exact covariance ``(asset, asset)`` of simple returns.
