@@ -366,7 +366,7 @@ def test_describe_takes_a_library_of_ones_own() -> None:
         ),
         ("market.assets=[XOM, FOO]", "market.assets: 'FOO' is unknown; known are AAPL, AMD,"),
         ("model.window=2", "model: correlation: is not positive definite (smallest eigenvalue "),
-        ("model.kind=magic", "model.kind: 'magic' is unknown; known are geometric_brownian"),
+        ("model.kind=magic", "model.kind: 'magic' is unknown; known are bootstrap, filtered_historical"),
         ("stress.scenarios=[flood]", "stress.scenarios: 'flood' is unknown; known are august_2011"),
         (
             "stress.scenarios=[energy_shock]",

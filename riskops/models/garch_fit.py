@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 INNOVATIONS: dict[str, Literal["normal", "t", "skewt"]] = {"normal": "normal", "student_t": "t", "skewed_t": "skewt"}
 MEANS: dict[str, Literal["Constant", "Zero"]] = {"constant": "Constant", "zero": "Zero"}
 
+#: A persistence closer to one than this is one: an estimate at its bound has no long-run variance to speak of.
+INTEGRATED = 1e-6
 #: Fewer observations do not tell a variance's persistence from its level.
 FEWEST = 100
 
@@ -136,7 +138,7 @@ def fit_garch(sample: Sample, *, asymmetry: bool, innovations: str, mean: str, d
     values = {name: np.array([fit["estimates"][name] for fit in fits]) for name in fits[0]["estimates"]}
     persistence = values["alpha"] + values["gamma"] / 2.0 + values["beta"]
     long_run = [
-        math.sqrt(omega / (1.0 - p) * days_per_year) if p < 1.0 else None
+        math.sqrt(omega / (1.0 - p) * days_per_year) if p < 1.0 - INTEGRATED else None
         for omega, p in zip(values["omega"].tolist(), persistence.tolist(), strict=True)
     ]
     variance = np.array([fit["variance"] for fit in fits])
