@@ -35,6 +35,7 @@ _HOMES = {
         "return_dependence",
         "tail_contributions",
         "tail_risk",
+        "validate_peg",
         "value_at_risk",
     ),
     "riskops.history": ("historical_value_at_risk",),

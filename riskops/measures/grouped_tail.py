@@ -4,7 +4,8 @@ The estimators are those of plain draws with every path counted by its weight ``
 another law): ``VaR`` is the loss at which the weights of the worst losses first exceed ``n (1 - level)``, ``ES = VaR +
 sum w (L - VaR)^+ / (n (1 - level))``. Their errors come from the sums over groups, which are independent: of ``w 1{L >
 VaR}`` for VaR, whose interval is read off the tail at the tail probabilities that its own error reaches, and of the
-influence function ``w (L - VaR)^+ / (1 - level)`` for ES.
+influence function ``w (L - VaR)^+ / (1 - level)`` for ES, whose interval is corrected for the skewness of those sums
+where the groups are enough to tell it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import numpy.typing as npt
 
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
-from riskops.reductions import Groups
+from riskops.reductions import Groups, skewed_interval, skewness_over_root
 
 __all__ = ["GroupedTail", "grouped_estimate", "grouped_figures", "needed_mass"]
 
 Floats = npt.NDArray[np.float64]
 #: An arrangement may turn out worse than plain draws by this factor in the error before the tail kept is too short.
 WORSE = 2.5
+#: Fewer groups than this do not tell the skewness of their sums; Student's t alone widens their intervals.
+ENOUGH_GROUPS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class GroupedTail:
     value_at_risk_high: float
     expected_shortfall: float
     expected_shortfall_error: float
+    expected_shortfall_low: float
+    expected_shortfall_high: float
     reach: float
     effective_sample_size: float
     value_at_risk_effective_sample_size: float
@@ -102,6 +107,9 @@ def grouped_estimate(
     low = losses[_first_above(cumulative, n * (mass + reach * error), level)]
     high = losses[_first_above(cumulative, n * max(mass - reach * error, 0.0), level)]
     shortfall_variance = max(groups.mean_covariance(sums, sums, n), 0.0)
+    shortfall_error = math.sqrt(shortfall_variance)
+    skewness = _skewness(sums, shortfall_error, n=n, groups=groups)
+    shortfall_low, shortfall_high = skewed_interval(shortfall, shortfall_error, skewness, reach)
     # what plain draws would have: the second moment of the influence function under the model's own law
     squares = math.fsum((excess * (losses[:beyond] - quantile)).tolist()) / (n * mass * mass)
     plain = max(squares - (shortfall - quantile) ** 2, 0.0)
@@ -111,7 +119,9 @@ def grouped_estimate(
         value_at_risk_low=float(low),
         value_at_risk_high=float(high),
         expected_shortfall=shortfall,
-        expected_shortfall_error=math.sqrt(shortfall_variance),
+        expected_shortfall_error=shortfall_error,
+        expected_shortfall_low=shortfall_low,
+        expected_shortfall_high=shortfall_high,
         reach=reach,
         effective_sample_size=plain / shortfall_variance if shortfall_variance > 0.0 else math.nan,
         value_at_risk_effective_sample_size=mass * (1.0 - mass) / (error * error) if error > 0.0 else math.nan,
@@ -119,6 +129,15 @@ def grouped_estimate(
         inside=inside,
         excess=excess / mass,
     )
+
+
+def _skewness(sums: Floats, error: float, *, n: int, groups: Groups) -> float:
+    """Of the sums over all groups the skewness over the root of their number; zero where the groups are few."""
+    number = groups.number(n)
+    if number < ENOUGH_GROUPS:
+        return 0.0
+    root = error * (n // number) * math.sqrt(number * (number - 1.0))  # the inverse of Groups.mean_covariance
+    return skewness_over_root(sums, mean=math.fsum(sums.tolist()) / number, root=root, number=number)
 
 
 def _first_above(cumulative: Floats, mass: float, level: float) -> int:
@@ -180,7 +199,8 @@ def grouped_figures(
             es, error = one.expected_shortfall, one.expected_shortfall_error
             var = (one.value_at_risk, one.value_at_risk_error, one.value_at_risk_low, one.value_at_risk_high)
             out["value_at_risk"].append((at, var))
-            out["expected_shortfall"].append((at, (es, error, es - one.reach * error, es + one.reach * error)))
+            ends = (one.expected_shortfall_low, one.expected_shortfall_high)
+            out["expected_shortfall"].append((at, (es, error, *ends)))
             for name in sizes:
                 out[name].append((at, (getattr(one, name), 0.0, 0.0, 0.0)))
             if stressed and row[0] > 0:

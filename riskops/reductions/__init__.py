@@ -15,6 +15,9 @@ from riskops.reductions.order import (
     order_index,
     quantile_and_shortfall,
     shortfall_error,
+    shortfall_interval,
+    skewed_interval,
+    skewness_over_root,
 )
 from riskops.reductions.reduction import (
     Reduction,
@@ -52,4 +55,7 @@ __all__ = [
     "quantile_and_shortfall",
     "reduce_paths",
     "shortfall_error",
+    "shortfall_interval",
+    "skewed_interval",
+    "skewness_over_root",
 ]

@@ -10,11 +10,12 @@ from riskops.simulation import METHODS
 from tests.coverage_of_intervals import CASES, LEVELS, coverage, served
 
 #: Two cells have wider bounds. The ES of a Student t loss at 99.7 % rests on a hundred losses with a tail index of
-#: five: its error is skewed and goes with the stated one, for plain draws as for all others. Sobol points leave the VaR
-#: of one asset an error below one place among the losses, and an interval ends at a whole one.
+#: five: its error is skewed and goes with the stated one, and 32 groups of paths are too few to correct for it. Sobol
+#: points leave the VaR of one asset an error below one place among the losses, and an interval ends at a whole one.
+FEW_GROUPS = ("moment_matching", "sobol", "stratified")
 BOUNDS = {
-    ("student_loss", "expected_shortfall", 0.997): (0.91, 0.97),
-    ("one_asset", "value_at_risk", 0.997): (0.93, 0.98),
+    **{("student_loss", m, "expected_shortfall", 0.997): (0.91, 0.97) for m in FEW_GROUPS},
+    **{("one_asset", m, "value_at_risk", 0.997): (0.93, 0.98) for m in METHODS},
 }
 
 
@@ -29,7 +30,7 @@ def test_intervals_cover_the_truth(name: str) -> None:
         for measure in MEASURES:
             shares = runs.coverage(measure, case.truth[measure])
             for level, share in zip(LEVELS, shares.tolist(), strict=True):
-                low, high = BOUNDS.get((name, measure, level), (0.93, 0.97))
+                low, high = BOUNDS.get((name, method, measure, level), (0.93, 0.97))
                 if not low <= share <= high:
                     wrong[method, measure, level] = share
     assert not wrong

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import skew
 
 from riskops.errors import InputError
 from riskops.measures.grouped_tail import GroupedTail, change_errors, grouped_estimate, needed_mass
 from riskops.measures.tail_risk import tail_figures, tail_size
-from riskops.reductions import Z95, Groups, WeightedTail, needed_tail, quantile_and_shortfall, shortfall_error
+from riskops.reductions import (
+    Z95,
+    Groups,
+    WeightedTail,
+    needed_tail,
+    quantile_and_shortfall,
+    shortfall_error,
+    shortfall_interval,
+    skewed_interval,
+)
 from tests.measures.samples import coverage, tail_of
 
 LEVELS = (0.9, 0.95, 0.99)
@@ -52,6 +62,8 @@ def test_groups_of_single_paths_give_the_plain_figures(seed: int, n: int, level:
     assert found.expected_shortfall == shortfall
     plain = shortfall_error(worst, level, n, quantile, shortfall)
     assert found.expected_shortfall_error == pytest.approx(plain * np.sqrt(n / (n - 1)), rel=1e-9)
+    ends = (found.expected_shortfall_low, found.expected_shortfall_high)
+    assert ends == pytest.approx(shortfall_interval(worst, level, n, quantile, shortfall), rel=1e-3)
     assert found.effective_sample_size == pytest.approx(n - 1, rel=1e-6)
     assert found.value_at_risk_low <= quantile <= found.value_at_risk_high
     assert found.reach == Z95
@@ -118,6 +130,13 @@ def test_figures_are_the_definition_by_brute_force(seed: int, groups: str, level
     for end, share in ((found.value_at_risk_low, 1 - level + reach), (found.value_at_risk_high, 1 - level - reach)):
         assert weights[losses > end].sum() <= n * share * (1 + 1e-9)
         assert weights[losses >= end].sum() >= n * share * (1 - 1e-9)
+    ends = (found.expected_shortfall_low, found.expected_shortfall_high)
+    # That of ES is corrected for the skewness of the groups' sums, unless they are few.
+    few = Groups.from_text(groups).number(n) < 100
+    terms = np.bincount(Groups.from_text(groups).of(np.arange(n)), excess)
+    g = 0.0 if few else float(skew(terms)) / np.sqrt(len(terms))
+    error, far = found.expected_shortfall_error, Groups.from_text(groups).reach(n)
+    assert ends == pytest.approx(skewed_interval(found.expected_shortfall, error, g, far), rel=1e-9)
     width = found.value_at_risk_high - found.value_at_risk_low
     assert found.value_at_risk_error == pytest.approx(width / 2 / Groups.from_text(groups).reach(n), rel=1e-12)
 
@@ -172,9 +191,7 @@ def test_intervals_hold_the_exact_value_as_often_as_they_say(groups: str, correl
     shortfall = norm.pdf(quantile) / (1 - level)
     share = coverage([f.value_at_risk_low for f in found], [f.value_at_risk_high for f in found], quantile)
     assert 0.91 < share < 0.985
-    lows, highs = (
-        [f.expected_shortfall + sign * f.reach * f.expected_shortfall_error for f in found] for sign in (-1, 1)
-    )
+    lows, highs = ([getattr(f, f"expected_shortfall_{end}") for f in found] for end in ("low", "high"))
     assert 0.91 < coverage(lows, highs, shortfall) < 0.985
     spread = np.std([f.expected_shortfall for f in found], ddof=1)
     assert np.mean([f.expected_shortfall_error for f in found]) == pytest.approx(spread, rel=0.15)
@@ -210,6 +227,8 @@ def test_a_weighted_tail_gives_the_figures_of_all_losses() -> None:
         for name in ("value_at_risk", "expected_shortfall"):
             assert figures[name][0, column] == getattr(whole, name)
             assert figures[f"{name}_standard_error"][0, column] == getattr(whole, f"{name}_error")
+            assert figures[f"{name}_low"][0, column] == getattr(whole, f"{name}_low")
+            assert figures[f"{name}_high"][0, column] == getattr(whole, f"{name}_high")
         assert figures["effective_sample_size"][0, column] == whole.effective_sample_size
 
 

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from riskops.market import load_prices, simple_returns
-from riskops.reductions import interval_ranks, needed_paths, needed_tail, order_index, quantile_and_shortfall
+from riskops.reductions import (
+    Z95,
+    interval_ranks,
+    needed_paths,
+    needed_tail,
+    order_index,
+    quantile_and_shortfall,
+    shortfall_error,
+    shortfall_interval,
+    skewed_interval,
+    skewness_over_root,
+)
 
 
 def figures(losses: list[float], level: float) -> tuple[float, float]:
@@ -120,3 +131,46 @@ def test_ranks_are_binomial_quantiles(level: float) -> None:
         if n >= needed_paths(level):
             low, high = stats.binom.ppf([0.025, 0.975], n, level)
             assert interval_ranks(level, n) == (low, high + 1)
+
+
+# Intervals of skewed means
+
+
+@given(g=st.floats(-1.0, 1.0), reach=st.floats(0.2, 4.0), error=st.floats(1e-6, 1e6))
+def test_ends_of_skewed_intervals_are_those_that_the_cubic_maps_to_the_reach(
+    g: float, reach: float, error: float
+) -> None:
+    low, high = skewed_interval(0.0, error, g, reach)
+    for end, at in ((low, reach), (high, -reach)):
+        t = -end / error
+        assert t + g * t * t / 3 + g * g * t**3 / 27 + g / 6 == pytest.approx(at, rel=1e-9, abs=1e-9)
+    assert low < 0.0 < high
+    assert skewed_interval(0.0, error, -g, reach) == (-high, -low)
+    assert skewed_interval(0.0, 0.0, g, reach) == (0.0, 0.0)
+
+
+def test_without_skewness_intervals_are_symmetric_to_the_last_bit() -> None:
+    assert skewed_interval(3.0, 0.7, 0.0, Z95) == (3.0 - 0.7 * Z95, 3.0 + 0.7 * Z95)
+    near = skewed_interval(3.0, 0.7, 1e-12, Z95)
+    assert near == pytest.approx((3.0 - 0.7 * Z95, 3.0 + 0.7 * Z95), rel=1e-11)
+
+
+@given(values=st.lists(st.floats(0.1, 100.0), min_size=1, max_size=30), zeros=st.integers(1, 200))
+def test_skewness_counts_the_zeros_that_are_not_given(values: list[float], zeros: int) -> None:
+    terms = np.array(values + [0.0] * zeros)
+    mean, root = float(terms.mean()), float(terms.std()) * math.sqrt(len(terms))
+    found = skewness_over_root(np.array(values), mean=mean, root=root, number=len(terms))
+    assert found == pytest.approx(stats.skew(terms) / math.sqrt(len(terms)), rel=1e-9, abs=1e-12)
+    assert -1.0 <= found <= 1.0
+
+
+def test_the_interval_of_shortfall_is_by_the_skewness_of_its_influence_function() -> None:
+    n, level = 2000, 0.95
+    worst = -np.sort(-np.random.default_rng(3).standard_t(5, n))
+    quantile, shortfall = quantile_and_shortfall(worst, level, n)
+    influence = np.maximum(worst - quantile, 0.0) / (1 - level) - (shortfall - quantile)
+    error = shortfall_error(worst, level, n, quantile, shortfall)
+    by_hand = skewed_interval(shortfall, error, float(stats.skew(influence)) / math.sqrt(n), Z95)
+    assert shortfall_interval(worst, level, n, quantile, shortfall) == pytest.approx(by_hand, rel=1e-9)
+    constant = np.ones(100)
+    assert shortfall_interval(constant, level, 1000, 1.0, 1.0) == (1.0, 1.0)
