@@ -24,6 +24,8 @@ MEANS: dict[str, Literal["Constant", "Zero"]] = {"constant": "Constant", "zero":
 
 #: A persistence closer to one than this is one: an estimate at its bound has no long-run variance to speak of.
 INTEGRATED = 1e-6
+#: The optimiser's default of 100 iterations does not suffice a flat likelihood.
+_ENOUGH = {"maxiter": 2000}
 #: Fewer observations do not tell a variance's persistence from its level.
 FEWEST = 100
 
@@ -239,7 +241,7 @@ def _fit_one(
 
 def _converged(model: Any, asset: str, variance: float) -> tuple[Any, int]:
     """The first fit that converges, from arch's own starting values and then from those of ``_STARTS``."""
-    found, starts = model.fit(disp="off", show_warning=False), list(_STARTS)
+    found, starts = model.fit(disp="off", show_warning=False, options=_ENOUGH), list(_STARTS)
     while found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
         if not starts:
             message = found.optimization_result.message
@@ -248,7 +250,7 @@ def _converged(model: Any, asset: str, variance: float) -> tuple[Any, int]:
         known = {"omega": variance * (1.0 - alpha - beta), "alpha[1]": alpha, "beta[1]": beta}
         known |= {"nu": degrees, "eta": degrees}
         start = np.array([known.get(name, 0.0) for name in found.params.index])
-        found = model.fit(disp="off", show_warning=False, starting_values=start)
+        found = model.fit(disp="off", show_warning=False, starting_values=start, options=_ENOUGH)
     return found, len(_STARTS) - len(starts)
 
 

@@ -357,7 +357,7 @@ def test_a_fit_that_fails_is_an_error(index, monkeypatch):
     with pytest.raises(InputError, match="log_return: the returns of 'A' do not vary over the window"):
         Garch.fit(table_of(np.full(500, 0.01)))
     fit = ARCHModel.fit
-    monkeypatch.setattr(ARCHModel, "fit", lambda self, **options: fit(self, **options, options={"maxiter": 1}))
+    monkeypatch.setattr(ARCHModel, "fit", lambda self, **given: fit(self, **given | {"options": {"maxiter": 1}}))
     with pytest.raises(
         InputError, match=r"log_return: the GARCH fit of 'A' did not converge \(Iteration limit reached\)"
     ):
@@ -368,9 +368,9 @@ def test_a_fit_that_does_not_converge_starts_again(index, monkeypatch):
     plain = calibrate(table_of(index), kind="garch")
     fit = ARCHModel.fit
 
-    def stopped(self, *, starting_values=None, **options):
-        more = {"options": {"maxiter": 1}} if starting_values is None else {}
-        return fit(self, starting_values=starting_values, **options, **more)
+    def stopped(self, *, starting_values=None, **given):
+        few = {"options": {"maxiter": 1}} if starting_values is None else {}
+        return fit(self, starting_values=starting_values, **given | few)
 
     monkeypatch.setattr(ARCHModel, "fit", stopped)
     again = calibrate(table_of(index), kind="garch")

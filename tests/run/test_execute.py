@@ -49,7 +49,7 @@ def test_a_run_holds_what_the_contract_lists(finished_run: Path) -> None:
     }
     manifest = read(finished_run, "manifest.json")
     assert (manifest["status"], manifest["riskops"], manifest["format"]) == ("complete", riskops.__version__, 1)
-    assert (manifest["device"], manifest["dtype"], manifest["seed"]) == ("cpu", "float32", "7")
+    assert (manifest["device"]["device"], manifest["dtype"], manifest["seed"]) == ("cpu", "float32", "7")
     assert (manifest["fallbacks"], manifest["adjustments"]) == ([], [])
     assert {"python", "numpy", "numba", "dask", "xarray", "zarr"} <= manifest["versions"].keys()
     assert manifest["timings"]["seconds"] > 0

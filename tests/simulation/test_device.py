@@ -116,7 +116,7 @@ def test_words_uniforms_and_normals_are_the_same_on_a_device(fill: str, dtype: s
     np.testing.assert_array_equal(backend.to_host(there), out)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kernels_compile_for_a_device_and_fuse_nothing_by_themselves() -> None:
     pytest.importorskip("numba_cuda")
     pytest.importorskip("cuda.pathfinder")
