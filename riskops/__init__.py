@@ -25,7 +25,7 @@ _HOMES = {
     "riskops.market": ("load_prices", "log_returns", "returns_over", "simple_returns"),
     "riskops.models": ("GeometricBrownianMotion", "calibrate", "list_models"),
     "riskops.simulation": ("Sampling", "SimulationSpec", "path_job", "plan", "simulate"),
-    "riskops.portfolio": ("Portfolio", "book", "load_portfolios", "portfolio_loss"),
+    "riskops.portfolio": ("Portfolio", "Position", "book", "load_portfolios", "portfolio_loss"),
     "riskops.scenarios": ("BASE", "Scenario", "load_library", "stress_losses"),
     "riskops.measures": (
         "arrange",

@@ -91,7 +91,7 @@ def test_model_options_are_those_of_fit(load: Loader) -> None:
         ("simulation.sampling.dimensions=5121", "simulation.sampling.dimensions: 5121 is not an integer >= 1 and <= "),
         ("simulation.sampling.level=1", "simulation.sampling.level: 1 is not a confidence level between 0 and 1"),
         ("simulation.sampling.horizon=0", "simulation.sampling.horizon: 0 is not a number of days or null"),
-        ("simulation.sampling.horizon=2", "simulation.sampling.horizon: 2.0 is not among risk.horizons"),
+        ("simulation.sampling.horizon=2", "simulation.sampling.horizon: means nothing with method plain"),
         (
             "simulation.sampling.portfolio=''",
             "simulation.sampling.portfolio: '' is not the name of a portfolio or null",
@@ -244,7 +244,7 @@ def test_the_sections_of_the_simulation_may_be_empty(load: Loader) -> None:
 
 
 def test_a_sampling_that_is_resolved_comes_back(load: Loader) -> None:
-    overrides = ("method=importance", "level=0.975", "horizon=1", "portfolio=all", "replicates=8", "dimensions=9")
+    overrides = ("method=importance", "level=0.975", "horizon=1", "portfolio=all")
     target = ("simulation.target.relative_error=0.02", "simulation.target.level=0.95", "simulation.max_seconds=60")
     config = load(*(f"simulation.sampling.{one}" for one in overrides), *target)
     assert config.simulation.sampling.horizon == 1.0
@@ -354,3 +354,24 @@ def test_starter_says_what_each_key_means() -> None:
     for key in config_keys():
         if not key.key.startswith("model."):
             assert f"# {key.description[:40]}" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("simulation.sampling.replicates=16", "simulation.sampling.replicates: means nothing with method plain"),
+        ("simulation.sampling.portfolio=all", "simulation.sampling.portfolio: means nothing with method plain"),
+        (
+            "simulation.sampling.method=sobol simulation.sampling.horizon=2",
+            "simulation.sampling.horizon: 2.0 is not among risk.horizons",
+        ),
+        ("simulation.target.measure=mean_loss", "simulation.target.measure: means nothing without"),
+        ("simulation.max_seconds=5", "simulation.max_seconds: means nothing without simulation.target.relative_error"),
+        ("simulation.max_paths=1024", "simulation.max_paths: means nothing without simulation.target.relative_error"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused(tmp_path: Path, override: str, line: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("market: {prices: sp500}\nportfolios: [{name: all, capital: 100, weights: equal}]\n")
+    with pytest.raises(ConfigError, match=line):
+        load_config(file, overrides=override.split())

@@ -163,7 +163,7 @@ def arranged_job(method: str, dtype: str) -> RiskJob:
             "seed": 5,
             "dtype": dtype,
             "chunk_paths": 12_288,
-            "sampling": {"method": method, "replicates": 4, "dimensions": 6},
+            "sampling": {"method": method} | ({"replicates": 4, "dimensions": 6} if method == "sobol" else {}),
         },
         "risk": {"levels": [0.9, 0.95], "horizons": [1, 3], "historical": False},
         "stress": {"library": "market", "scenarios": ["volatility_doubled", "crash_20"]},

@@ -88,6 +88,7 @@ def run(
     path (results.zarr) and the manifest. It appears when it is complete; an interrupted run can be resumed.
     """
     from riskops.run import RunDirectory, execute, new_run_id, prepare
+    from riskops.run.manifest import target_line
 
     settings = load(config, overrides, cluster, workers)
     place = out if out is not None else Path(settings.store.root) / new_run_id(config.stem)
@@ -109,6 +110,9 @@ def run(
         from riskops.run import open_run
 
         show(summary_table(open_run(done)))
+        ended = RunDirectory(done).manifest().get("target")
+        if ended is not None:
+            print(f"target: {target_line(ended)}")
     print(f"report: {done / 'report.html'}" if settings.report.html else f"run: {done}")
 
 

@@ -54,6 +54,22 @@ class SamplingSection(Section):
         le=5120,
     )
 
+    @model_validator(mode="after")
+    def _check_read(self) -> SamplingSection:
+        for name, field in type(self).model_fields.items():
+            unread = name != "method" and name not in _READ.get(self.method, ())
+            if unread and getattr(self, name) != field.default:
+                raise ConfigError(f"simulation.sampling.{name}: means nothing with method {self.method}")
+        return self
+
+
+#: The keys that a method of sampling reads.
+_READ = {
+    "importance": {"portfolio", "horizon", "level"},
+    "sobol": {"horizon", "replicates", "dimensions"},
+    "stratified": {"portfolio", "horizon"},
+}
+
 
 class TargetSection(Section):
     """An accuracy instead of a number of paths."""
@@ -136,6 +152,14 @@ class SimulationSection(Section):
     @model_validator(mode="after")
     def _check_bounds(self) -> SimulationSection:
         check_level("simulation.target.level", self.target.level)
+        aimless = self.target.relative_error is None
+        fields = TargetSection.model_fields
+        for name in ("measure", "level"):
+            if aimless and getattr(self.target, name) != fields[name].default:
+                raise ConfigError(f"simulation.target.{name}: means nothing without simulation.target.relative_error")
+        for name in ("max_seconds", "max_paths"):
+            if aimless and getattr(self, name) != type(self).model_fields[name].default:
+                raise ConfigError(f"simulation.{name}: means nothing without simulation.target.relative_error")
         if self.target.relative_error is not None and self.max_paths < self.paths:
             raise ConfigError(
                 f"simulation.max_paths: {self.max_paths} are fewer than simulation.paths, {self.paths}, "

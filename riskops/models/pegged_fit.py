@@ -194,6 +194,9 @@ def _by_asset(name: str, given: float | Mapping[str, float], assets: tuple[str, 
 def _fixed_parameters(given: Mapping[str, Any], assets: tuple[str, ...]) -> dict[str, Any]:
     """The parameters that are not estimated, one an asset where the model has one an asset."""
     own = {"assets", "price", "correlation", "days_per_year", *BOUNDS}
+    for name in given:
+        if name in BOUNDS:
+            raise InputError(f"fixed: {name!r} is estimated, within {BOUNDS[name]}; PeggedAsset itself takes any value")
     check_subset("fixed", given, sorted({f.name for f in fields(PeggedAsset)} - own))
     return {
         name: _by_asset(f"fixed {name}", value, assets) if name in PER_ASSET else check_number(f"fixed {name}", value)

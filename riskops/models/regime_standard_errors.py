@@ -76,7 +76,8 @@ def standard_errors(
     information = (information + information.T) / 2.0
     # by sizes of one the matrix is well scaled, and its smallest eigenvalue says whether it is that of a maximum
     scale = np.sqrt(np.abs(np.diagonal(information)))
-    scaled = information / (scale[:, None] * scale[None, :])
+    with np.errstate(divide="ignore", invalid="ignore"):  # a parameter that the likelihood does not feel
+        scaled = information / (scale[:, None] * scale[None, :])
     if not np.all(np.isfinite(scaled)) or np.linalg.eigvalsh(scaled)[0] <= 1e-10:
         return {"refused": "the observed information is not positive definite"}
     covariance = np.linalg.inv(scaled) / (scale[:, None] * scale[None, :])

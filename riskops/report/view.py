@@ -297,7 +297,9 @@ def target_text(target: Mapping[str, Any], attrs: Mapping[str, Any]) -> str:
     got = "without an error" if target["reached"] is None else f"{target['reached']:.3g}"
     said = "met" if target["met"] else "NOT met"
     what = str(target["measure"]).replace("_", " ")
-    return f"relative error of {what}{at} within {target['relative_error']:g}: {said}, {got} at {attrs['paths']} paths"
+    return (
+        f"relative error of {what}{at} within {target['relative_error']:g}: {said}, {got} at {attrs['paths']:,} paths"
+    )
 
 
 def _finite(value: npt.NDArray[Any]) -> float | None:

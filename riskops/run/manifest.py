@@ -111,4 +111,13 @@ def lineage(manifest: Mapping[str, Any]) -> dict[str, str]:
         "Scheduler": f"{manifest['cluster']['kind']}, {manifest['cluster']['threads']} threads",
         "Created": manifest["created"],
     }
+    if "target" in manifest:
+        rows["Target"] = target_line(manifest["target"])
     return {name: str(value) for name, value in rows.items()}
+
+
+def target_line(target: Mapping[str, Any]) -> str:
+    """Which of the target and the bounds ended a run, and the batches it took."""
+    batches = ", ".join(f"{batch['paths']:,}" for batch in target["batches"])
+    ended = "the target was met" if target["ended_by"] == "target" else f"ended by {target['ended_by']}"
+    return f"{ended}, after batches up to {batches} paths"

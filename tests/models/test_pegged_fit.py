@@ -168,7 +168,7 @@ def test_a_fit_is_the_same_again_and_takes_its_window(returns):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"fixed": {"alpha": 0.5}}, "fixed: 'alpha' is unknown; known are fiat_activity"),
+        ({"fixed": {"alpha": 0.5}}, "fixed: 'alpha' is estimated, within "),
         ({"fixed": {"velocity": {"V": 1.0}}}, "fixed velocity: 'V' is unknown; known are U"),
         ({"fixed": {"velocity": "fast"}}, "fixed velocity: 'fast' is not a finite number"),
         ({"fixed": {"floor": 0.995}}, "lower_band, upper_band: 0.98 and 1.02 are not on both sides"),

@@ -32,7 +32,9 @@ def test_the_note_stands_in_the_report_of_arranged_draws_only(tmp_path: Path, me
 def test_a_target_says_whether_it_was_met() -> None:
     target = {"measure": "expected_shortfall", "level": 0.99, "relative_error": 0.005, "reached": 0.0061, "met": False}
     facts = dict(View(example_results().assign_attrs(target=target, paths=4096)).facts())
-    assert facts["Target"] == "relative error of expected shortfall at 99 % within 0.005: NOT met, 0.0061 at 4096 paths"
+    assert (
+        facts["Target"] == "relative error of expected shortfall at 99 % within 0.005: NOT met, 0.0061 at 4,096 paths"
+    )
     unknown = dict(View(example_results().assign_attrs(target=target | {"reached": None}, paths=4096)).facts())
     assert "NOT met, without an error" in unknown["Target"]
 
