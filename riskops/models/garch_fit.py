@@ -26,6 +26,8 @@ MEANS: dict[str, Literal["Constant", "Zero"]] = {"constant": "Constant", "zero":
 INTEGRATED = 1e-6
 #: The optimiser's default of 100 iterations does not suffice a flat likelihood.
 _ENOUGH = {"maxiter": 2000}
+#: SLSQP's "positive directional derivative for linesearch".
+_NO_WAY_UP = 8
 #: Fewer observations do not tell a variance's persistence from its level.
 FEWEST = 100
 
@@ -240,10 +242,19 @@ def _fit_one(
 
 
 def _converged(model: Any, asset: str, variance: float) -> tuple[Any, int]:
-    """The first fit that converges, from arch's own starting values and then from those of ``_STARTS``."""
+    """The first fit that converges, from arch's own starting values and then from those of ``_STARTS``.
+
+    Where the best estimate lies between bounds, the optimiser may end there without a way up and not call it converged,
+    which depends on the last bits. The best such end of all starts is taken then.
+    """
     found, starts = model.fit(disp="off", show_warning=False, options=_ENOUGH), list(_STARTS)
+    ends = []
     while found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
+        if found.convergence_flag == _NO_WAY_UP and np.all(np.isfinite(found.params)):
+            ends.append(found)
         if not starts:
+            if ends:
+                return max(ends, key=lambda end: float(end.loglikelihood)), len(_STARTS)
             message = found.optimization_result.message
             raise InputError(f"log_return: the GARCH fit of {asset!r} did not converge ({message}); try another window")
         alpha, beta, degrees = starts.pop(0)

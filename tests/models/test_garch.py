@@ -599,3 +599,20 @@ def test_shocked_changes_what_was_asked_for_only():
 def test_bad_shocks_are_refused(shock, text):
     with pytest.raises(InputError, match=text):
         made().shocked(**shock)
+
+
+def test_the_best_of_several_ends_without_a_way_up_is_taken(index, monkeypatch):
+    plain = calibrate(table_of(index), kind="garch")
+    fit = ARCHModel.fit
+
+    def stuck(self, **given):
+        found = fit(self, **given)
+        monkeypatch.setattr(
+            found, "_optim_output", type(found.optimization_result)(found.optimization_result, status=8)
+        )
+        return found
+
+    monkeypatch.setattr(ARCHModel, "fit", stuck)
+    again = calibrate(table_of(index), kind="garch")
+    assert again.report["restarts"] == {"A": 4}
+    assert again.report["log_likelihood"]["A"] == pytest.approx(plain.report["log_likelihood"]["A"], abs=1e-3)
