@@ -170,10 +170,7 @@ class Bootstrap(Model):
             "window": window,
         }
         report = {
-            "observations": sample.observations,
-            "window_start": sample.start,
-            "window_end": sample.end,
-            "days_per_year": float(days_per_year),
+            **sample.window_report(days_per_year),
             "options": options,
             "block_length": length,
             "block_length_by_asset": chosen,

@@ -78,10 +78,7 @@ def calibrate(
     used = known | given
     sample = sample_log_returns(returns, window=used.get("window"))
     report = {
-        "observations": sample.observations,
-        "window_start": sample.start,
-        "window_end": sample.end,
-        "days_per_year": float(days_per_year),
+        **sample.window_report(days_per_year),
         "options": used,
     }
     return Calibration(model, report)

@@ -125,10 +125,7 @@ class FilteredHistorical(GarchProcess):
             "standardize": standardize,
         }
         report: dict[str, Any] = {
-            "observations": sample.observations,
-            "window_start": sample.start,
-            "window_end": sample.end,
-            "days_per_year": float(days_per_year),
+            **sample.window_report(days_per_year),
             "options": options,
             **found.report,
             "residual_mean": dict(zip(sample.assets, centre.tolist(), strict=True)),

@@ -186,10 +186,7 @@ class Garch(GarchProcess):
             "nearest_correlation": nearest_correlation,
         }
         report = {
-            "observations": sample.observations,
-            "window_start": sample.start,
-            "window_end": sample.end,
-            "days_per_year": float(days_per_year),
+            **sample.window_report(days_per_year),
             "options": options,
             "nearest_correlation": repair,
             **details,

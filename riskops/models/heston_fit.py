@@ -164,10 +164,7 @@ def estimate(
         "nearest_correlation": nearest_correlation,
     }
     report = {
-        "observations": sample.observations,
-        "window_start": sample.start,
-        "window_end": sample.end,
-        "days_per_year": float(days_per_year),
+        **sample.window_report(days_per_year),
         "options": options,
         "method": "quasi maximum likelihood, gamma assumed-density filter, long-run variance of the sample",
         "log_likelihood": math.fsum(f.report["log_likelihood"] for f in fitted),

@@ -247,10 +247,7 @@ def calibrate_pegged(
     parameters: dict[str, Any] = {"price": prices[-1], "correlation": correlation} | estimated | held
     model = cls(sample.assets, **parameters, days_per_year=float(days_per_year))
     report = {
-        "observations": sample.observations,
-        "window_start": sample.start,
-        "window_end": sample.end,
-        "days_per_year": float(days_per_year),
+        **sample.window_report(days_per_year),
         "options": {
             "window": window,
             "last_price": dict(last_price) if isinstance(last_price, Mapping) else last_price,

@@ -182,10 +182,7 @@ class RegimeSwitching(Model):
             "tolerance": tolerance,
         }
         report = {
-            "observations": sample.observations,
-            "window_start": sample.start,
-            "window_end": sample.end,
-            "days_per_year": float(days_per_year),
+            **sample.window_report(days_per_year),
             "options": options,
         }
         return Calibration(model, report | about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,15 @@ class Sample:
     @property
     def observations(self) -> int:
         return len(self.values)
+
+    def window_report(self, days_per_year: float) -> dict[str, Any]:
+        """What the report of every fit begins with: the window that it was made from."""
+        return {
+            "observations": self.observations,
+            "window_start": self.start,
+            "window_end": self.end,
+            "days_per_year": float(days_per_year),
+        }
 
     def volatility(self) -> npt.NDArray[np.float64]:
         """Standard deviation a day ``(asset,)``; an asset whose returns do not vary is an error that names it."""

@@ -155,10 +155,7 @@ class StudentT(Model):
         mixing = mixing_table(nu)
         model = cls(sample.assets, log_drift, volatility, correlation, nu, mixing.values)
         report = {
-            "observations": sample.observations,
-            "window_start": sample.start,
-            "window_end": sample.end,
-            "days_per_year": float(days_per_year),
+            **sample.window_report(days_per_year),
             "options": {
                 "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
                 "window": window,

@@ -196,10 +196,7 @@ class StudentTCopula(Model):
             margin_values=tables,
         )
         report = {
-            "observations": sample.observations,
-            "window_start": sample.start,
-            "window_end": sample.end,
-            "days_per_year": float(days_per_year),
+            **sample.window_report(days_per_year),
             "options": {
                 "margins": margins if isinstance(margins, str) else names,
                 "degrees_of_freedom": degrees_of_freedom,
