@@ -7,7 +7,6 @@ and the sampling alone, never on the stretch (contract C1), nor on the place whe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numba
 import numpy as np
@@ -240,8 +239,8 @@ class Importance(Draws):
         for shock, out in zip(self.shocks, self.arrays, strict=True):
             if shock.name in self.sampling.tilt and shock.table is not None:
                 ends = outcome_ends(tables[shock.table], out.shape[0])
-                plain, tilted, logs = tilted_ends(ends, self.sampling.tilt[shock.name])
-                self._tilts.append((out, put(plain), put(tilted), put(logs.astype(self.dtype))))
+                tilted, logs = tilted_ends(ends, self.sampling.tilt[shock.name])
+                self._tilts.append((out, put(ends), put(tilted), put(logs.astype(self.dtype))))
 
     def start(self, counters: Array) -> None:
         super().start(counters)
@@ -267,7 +266,7 @@ def outcome_ends(limits: Array, factors: int) -> Array:
     return ends
 
 
-def tilted_ends(plain: Array, probabilities: Sequence[float]) -> tuple[Array, Array, Any]:
+def tilted_ends(plain: Array, probabilities: Sequence[float]) -> tuple[Array, Array]:
     """The ends under the tilted probabilities ``(factor * outcome)``, and the logarithm of each outcome's ratio.
 
     The ratios are those of the integer widths, so that they are exact for the words as they are drawn. An outcome that
@@ -284,7 +283,7 @@ def tilted_ends(plain: Array, probabilities: Sequence[float]) -> tuple[Array, Ar
     tilted[:, 1:] = np.cumsum(new, axis=1)
     logs = np.zeros(width.shape)
     _log_ratios(np.where(width > 0, new, 1), np.where(width > 0, width, 1), logs)
-    return plain, tilted, logs
+    return tilted, logs
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -96,9 +96,14 @@ def _growth_bytes(spec: SimulationSpec, work: Workload) -> int:
     return work.scenarios * work.times * len(spec.assets) * spec.itemsize
 
 
+def draws_of_step(spec: SimulationSpec) -> int:
+    """Words that a path takes in a step: one a factor of each shock."""
+    return sum(len(spec.assets) if shock.per == "asset" else 1 for shock in spec.model.shocks)
+
+
 def _path_seconds(spec: SimulationSpec, work: Workload) -> float:
     assets = len(spec.assets)
-    step = assets * DRAW_SECONDS + work.models * assets * (0.5 * assets * MIX_SECONDS + KEEP_SECONDS)
+    step = draws_of_step(spec) * DRAW_SECONDS + work.models * assets * (0.5 * assets * MIX_SECONDS + KEEP_SECONDS)
     return spec.steps * step + work.scenarios * work.times * assets * KEEP_SECONDS * (1 + work.portfolios)
 
 
@@ -124,15 +129,18 @@ def chunk_sizes(
     return (size,) * whole + ((rest,) if rest else ())
 
 
-def _tail_bytes(work: Workload, *, chunk: int, paths: int) -> int:
+def _tail_bytes(spec: SimulationSpec, work: Workload, *, chunk: int) -> int:
     """What the exact tail holds at its worst: states that wait to be merged, level by level, or the final sorting.
 
     A state is the losses themselves until it has more than twice the paths that are kept; then it is cut down to those,
     with their path numbers.
     """
-    waiting, size = 0, chunk
+    waiting, size, paths = 0, chunk, spec.paths
     while size < paths:
-        state = work.rows * (8 * size if size <= 2 * work.tail_paths else 16 * work.tail_paths)
+        if spec.sampling.weighted:  # each loss keeps its path and its weight from the start
+            state = work.rows * 24 * min(size, work.tail_paths)
+        else:
+            state = work.rows * (8 * size if size <= 2 * work.tail_paths else 16 * work.tail_paths)
         here = min(SPLIT_EVERY, -(-paths // size))
         size *= SPLIT_EVERY
         waiting += state * (here if size < paths else here - 1)
@@ -170,17 +178,18 @@ def plan(
     chunks = -(-spec.paths // size)
     held = min(size, spec.paths)
     growth, loss = held * _growth_bytes(spec, work), held * 8 * work.rows
-    tail = _tail_bytes(work, chunk=held, paths=spec.paths)
+    tail = _tail_bytes(spec, work, chunk=held)
     stages = 1 + (work.portfolios > 0) * 3 + work.store_losses + work.store_paths + work.attribution * 2
     merges = -(-(chunks - 1) // (SPLIT_EVERY - 1)) if chunks > 1 else 1
-    stored = 8 * work.rows * work.store_losses + _growth_bytes(spec, work) * work.store_paths
+    weights = 8 * work.horizons * spec.sampling.weighted
+    stored = (8 * work.rows + weights) * work.store_losses + _growth_bytes(spec, work) * work.store_paths
     chunk = growth + 2 * loss + held * stored // 4
     return Plan(
         paths=spec.paths,
         chunk_paths=size,
         chunks=chunks,
         tasks=stages * chunks + 3 * merges,
-        numbers_drawn=spec.paths * spec.steps * len(spec.assets),
+        numbers_drawn=spec.paths * spec.steps * draws_of_step(spec),
         chunk_bytes=growth + loss,
         tail_bytes=tail,
         bytes_on_disk=spec.paths * stored + 8 * 2**20,

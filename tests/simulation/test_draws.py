@@ -320,8 +320,7 @@ def test_likelihood_ratios_are_exact(means: list[float], seed: int) -> None:
     width = np.diff(plain.astype(np.int64), axis=1)
     assert np.all(width.sum(axis=1) == 2**32)
     asked = np.random.default_rng(seed).dirichlet(np.ones(width.shape[1]), len(means))
-    same, tilted, logs = tilted_ends(plain, asked.reshape(-1).tolist())
-    np.testing.assert_array_equal(same, plain)
+    tilted, logs = tilted_ends(plain, asked.reshape(-1).tolist())
     new = np.diff(tilted.astype(np.int64), axis=1)
     assert np.all(new.sum(axis=1) == 2**32)
     assert np.array_equal(new > 0, width > 0), "what can happen still can, and nothing else does"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from riskops.errors import PlanError, RiskopsError
 from riskops.models import GeometricBrownianMotion
-from riskops.simulation import Plan, SimulationSpec, Workload, chunk_sizes, plan
+from riskops.simulation import Plan, Sampling, SimulationSpec, Workload, chunk_sizes, plan
 from riskops.simulation.plan import CHUNK_BYTES, TASK_SECONDS
+from tests.models.examples import example
 from tests.simulation.examples import spec_of
 
 MEASURE = Path(__file__).with_name("measure_memory.py")
@@ -93,6 +95,20 @@ def test_bytes_on_disk_are_those_of_the_arrays() -> None:
     stored = plan(spec_of(), work=work).bytes_on_disk
     assert work.rows == 24
     assert stored - plan(spec_of(), work=Workload()).bytes_on_disk == 4096 * (24 * 8 + 3 * 2 * 3 * 4)
+
+
+def test_weighted_paths_take_room_for_their_weights() -> None:
+    weighted = Sampling("importance", shift={"diffusion": (0.1,) * 3})
+    work = Workload(times=2, portfolios=2, horizons=2, store_losses=True, tail_paths=4096)
+    plain, arranged = (plan(replace(spec_of(), sampling=s), work=work) for s in (Sampling(), weighted))
+    assert arranged.bytes_on_disk - plain.bytes_on_disk == 4096 * 2 * 8
+    long = spec_of(paths=65_536, chunk_paths=4096)
+    assert plan(replace(long, sampling=weighted), work=work).tail_bytes > plan(long, work=work).tail_bytes
+
+
+def test_every_shock_is_a_number_drawn() -> None:
+    spec = replace(spec_of(), model=example("student_t"))
+    assert plan(spec, work=Workload()).numbers_drawn == spec.paths * spec.steps * (2 + 1)
 
 
 def refusal(projected: Plan, **limits: int) -> str:
