@@ -27,6 +27,7 @@ from riskops.simulation.store import (
     check_reserved,
     create_store,
     digest_paths,
+    read_again,
     read_paths,
     reserve,
     stored_chunks,
@@ -43,6 +44,7 @@ class Recorder:
         self._run = RunDirectory(run.path.absolute())  # workers may have been started in another folder
         self.digests: dict[str, da.Array] = {}
         self.found: dict[str, int] = {}
+        self._kept: dict[str, xr.DataArray] = {}
 
     def keep(self, ds: xr.Dataset, name: str) -> xr.Dataset:
         """Store an array over paths and return the dataset with the chunks that are already there read back.
@@ -72,7 +74,26 @@ class Recorder:
             parts.append(part)
         self.digests[name] = da.concatenate(digests, axis=0) if len(digests) > 1 else digests[0]
         kept = da.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+        self._kept[name] = _like(array, kept)
         return ds.assign({name: (array.dims, kept, array.attrs)})
+
+    def again(self, name: str, *, after: da.Array) -> da.Array:
+        """A second reading of an array that was kept: its chunks come from the store, whatever made them.
+
+        Parameters
+        ----------
+        name
+            An array that :meth:`keep` stored in this run.
+        after
+            A 0-d array; no chunk is read before it is there.
+
+        Returns
+        -------
+        dask.array.Array
+            Shape, dtype and chunks of the kept array. Each block waits for ``after`` and for its own chunk to be
+            written or checked; compute it together with :attr:`digests`.
+        """
+        return read_again(self._run.store, self._kept[name], digests=self.digests[name], after=after)
 
     def checkpoint(self, states: da.Array, name: str) -> da.Array:
         """Write the state of each chunk, a tree of tiles, beside the run while it is made; read those that are

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 from dask.base import tokenize
+from dask.layers import ArraySliceDep
 from zarr.codecs import BytesCodec, Crc32cCodec
 
 from riskops.backend import to_host
@@ -32,6 +33,7 @@ __all__ = [
     "checksum",
     "create_store",
     "digest_paths",
+    "read_again",
     "read_paths",
     "reserve",
     "stored_chunks",
@@ -151,6 +153,38 @@ def read_paths(store: Path, array: xr.DataArray, start: int, stop: int) -> da.Ar
         meta=np.empty((0,) * array.ndim, array.dtype),
         name=f"read-{array.name}-{tokenize(str(store), start, stop)}",
     )
+
+
+def read_again(store: Path, array: xr.DataArray, *, digests: da.Array, after: da.Array) -> da.Array:
+    """Read a stored array a second time, each chunk once its tile digests and ``after``, a 0-d array, are there.
+
+    The layer shares no key with what made the array, so that Dask lets go of the first chunks; the digests have to be
+    asked for in the same call, or Dask may write and read again in one task.
+    """
+    data = array.data
+    leading = {f"axis {k}": length for k, length in enumerate(array.shape[:-1])}
+    return da.blockwise(
+        _reread_block,
+        (*leading, "path"),
+        ArraySliceDep(data.chunks[-1:]),
+        ("path",),
+        digests,
+        ("path", "digest"),
+        after,
+        (),
+        new_axes=leading,
+        adjust_chunks={"path": data.chunks[-1]},
+        align_arrays=False,
+        store=str(store),
+        variable=str(array.name),
+        dtype=array.dtype,
+        meta=np.empty((0,) * array.ndim, array.dtype),
+        name=f"reread-{array.name}-{tokenize(str(store), digests.name, after.name)}",
+    )
+
+
+def _reread_block(place: tuple[slice], written: Any, after: Any, *, store: str, variable: str) -> npt.NDArray[Any]:
+    return _read(Path(store), variable, place[0].start, place[0].stop)
 
 
 def _read_block(

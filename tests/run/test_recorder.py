@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import xarray as xr
+from dask.blockwise import Blockwise
 
 from riskops.errors import StoreError
 from riskops.measures import base_growth
@@ -122,6 +123,58 @@ def test_an_array_of_another_shape_is_refused(run: RunDirectory) -> None:
     other = xr.Dataset({"loss": (("portfolio", "path"), da.zeros((3, PATHS), chunks=(3, CHUNK)))})
     with pytest.raises(StoreError, match=r"loss is stored as float64 \(2, 5000\) .* not as float64 \(3, 5000\)"):
         Recorder(run).keep(other, "loss")
+
+
+# -- a second reading, after the first pass
+
+
+def passes(run: RunDirectory, source: Source, **options: object) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """Two passes over kept losses in one graph, the second after the maximum of the first; and the tasks, in order."""
+    recorder = Recorder(run)
+    kept = recorder.keep(source(), "loss")["loss"].data
+    top = kept.max()
+    after = top.map_blocks(lambda block: np.array(block, object), dtype=object, meta=np.empty((), object), name="top")
+    second = recorder.again("loss", after=after)
+    assert (second.chunks, second.dtype, second.ndim) == (kept.chunks, kept.dtype, kept.ndim)
+    order: list[str] = []
+
+    def watch(key: object, *_: object) -> None:
+        order.append(str(key))
+
+    with dask.callbacks.Callback(posttask=watch), dask.config.set(scheduler="synchronous"):
+        values, *_ = dask.compute(second, top, recorder.digests["loss"], **options)
+    return values, order
+
+
+@pytest.mark.parametrize("optimize_graph", [True, False])
+@pytest.mark.parametrize("lost", [[], [1, 3], [0, 1, 2, 3, 4]], ids=["all there", "some lost", "all lost"])
+def test_a_second_reading_waits_and_makes_nothing_again(
+    lost: list[int], optimize_graph: bool, run: RunDirectory
+) -> None:
+    record(run, Source())
+    for chunk in lost:
+        missing(chunk_file(run, chunk))
+    source = Source()
+    values, order = passes(run, source, optimize_graph=optimize_graph)
+    np.testing.assert_array_equal(values, LOSSES)
+    assert sorted(source.made) == lost, "no chunk is made for the second reading"
+    rereads = [k for k, key in enumerate(order) if "reread-loss" in key]
+    assert len(rereads) == 5
+    assert max(k for k, key in enumerate(order) if key.startswith("('top'")) < min(rereads)
+
+
+def test_a_second_reading_is_one_symbolic_layer_apart(run: RunDirectory) -> None:
+    recorder = Recorder(run)
+    kept = recorder.keep(Source()(), "loss")["loss"].data
+    second = recorder.again("loss", after=kept.max())
+    layers = second.__dask_graph__().layers
+    name = next(name for name in layers if name.startswith("reread-loss-"))
+    assert isinstance(layers[name], Blockwise)
+    assert second.name == name
+    assert not layers[name].is_materialized()
+    for chunk in range(5):
+        waits = second.__dask_graph__()[(name, 0, chunk)].dependencies
+        assert (recorder.digests["loss"].name, chunk, 0) in waits, "not before its chunk is written, or checked"
 
 
 # -- the states of a reduction whose input is not stored
