@@ -1,4 +1,4 @@
-"""One line that says how far a computation is: stage, tasks done, time elapsed, time left.
+"""One line that says how far a computation is: stage, tasks, paths and their rate, bytes written, time left.
 
 On a terminal it is a bar that is redrawn; elsewhere (a log file) it is a plain line every ten seconds and one at the
 end. Both go to standard error, so that the output of a command can be piped.
@@ -6,29 +6,16 @@ end. Both go to standard error, so that the output of a command can be piped.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
-
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from riskops.progress.tasks import Counts, LocalTasks, StageRecord
+from riskops.progress.work import Snapshot
 
-if TYPE_CHECKING:
-    from distributed import Client
-
-__all__ = ["Progress", "format_seconds"]
+__all__ = ["Display", "format_bytes", "format_seconds"]
 
 _BAR_SECONDS = 0.3
 _LINE_SECONDS = 10.0
-
-
-class _Tasks(Protocol):
-    def counts(self) -> Counts: ...
 
 
 def format_seconds(seconds: float) -> str:
@@ -47,100 +34,69 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class Progress:
-    """Watches computations, on every scheduler, and keeps how long each stage took.
+def format_bytes(count: float) -> str:
+    """Return a number of bytes as people say it.
 
-    One value may watch several computations in turn; ``stages`` sums over them.
-
-    Parameters
-    ----------
-    quiet
-        Show nothing; ``stages`` is kept all the same.
-    console
-        Where to show it; standard error when not given.
+    Examples
+    --------
+    >>> format_bytes(812), format_bytes(336 * 2**20), format_bytes(20e9)
+    ('812 B', '336 MiB', '18.6 GiB')
     """
-
-    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self._quiet = quiet
-        self._console = Console(stderr=True) if console is None else console
-        self.stages: dict[str, StageRecord] = {}
-        self.suspects: tuple[str, ...] = ()
-
-    @contextmanager
-    def watching(self, client: Client | None = None) -> Iterator[None]:
-        """Watch what is computed inside the block: by ``client``'s scheduler, or by this process without one."""
-        with self._tasks(client) as tasks, nullcontext() if self._quiet else _Shown(tasks, self._console):
-            try:
-                yield
-            finally:
-                self._keep(tasks.counts())
-
-    @staticmethod
-    def _tasks(client: Client | None) -> AbstractContextManager[_Tasks]:
-        if client is None:
-            return LocalTasks()
-        # Importing distributed takes half a second that a local run has no use for.
-        from riskops.progress.remote import RemoteTasks
-
-        return RemoteTasks(client)
-
-    def _keep(self, counts: Counts) -> None:
-        self.suspects = counts.suspects
-        for name, done in counts.done.items():
-            record = self.stages.setdefault(name, StageRecord(tasks=0, seconds=0.0))
-            record["tasks"] += done
-            record["seconds"] += counts.seconds.get(name, 0.0)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
 
 
-class _Shown:
-    """A thread that asks for the counts and shows them until the block ends."""
+class Display:
+    """Shows snapshots on a console: a bar on a terminal, lines elsewhere."""
 
-    def __init__(self, tasks: _Tasks, console: Console) -> None:
-        self._tasks = tasks
+    def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = _make_bar(console) if console.is_terminal else None
         self._row = self._bar.add_task("", total=1.0, stage="starting", tally="", times="") if self._bar else None
-        self._stop = threading.Event()
-        self._began = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="riskops-progress", daemon=True)
+        self.seconds = _LINE_SECONDS if self._bar is None else _BAR_SECONDS
 
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
+    def start(self) -> None:
+        """Begin to show."""
         if self._bar is not None:
             self._bar.start()
-        self._thread.start()
 
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=2.0)
-        self._show("done" if kind is None else "stopped")
+    def stop(self) -> None:
+        """Leave the last line where it is."""
         if self._bar is not None:
             self._bar.stop()
 
-    def _run(self) -> None:
-        pause = _LINE_SECONDS if self._bar is None else _BAR_SECONDS
-        while not self._stop.wait(pause):
-            self._show(None)
-
-    def _show(self, ending: str | None) -> None:
-        counts = self._tasks.counts()
-        done, total = sum(counts.done.values()), sum(counts.total.values())
-        elapsed = time.monotonic() - self._began
-        stage = ending or counts.stage()
-        left = None if ending else counts.remaining(elapsed)
-        times = format_seconds(elapsed) + (f", {format_seconds(left)} left" if left is not None else "")
-        tally = f"{done} of {total} tasks" if total else ""
+    def show(self, now: Snapshot, ending: str | None) -> None:
+        """Show where the computation is; ``ending`` says how it ended."""
+        stage = ending or now.counts.stage()
+        left = None if ending else now.left
+        times = format_seconds(now.elapsed) + (f", {format_seconds(left)} left" if left is not None else "")
+        tally = ", ".join(_tally(now))
         if self._bar is None or self._row is None:
             self._console.print(", ".join(part for part in (stage, tally, times) if part), highlight=False)
         else:
-            self._bar.update(self._row, total=max(total, 1), completed=done, stage=stage, tally=tally, times=times)
+            total = max(now.total, 1)
+            self._bar.update(self._row, total=total, completed=now.done, stage=stage, tally=tally, times=times)
             self._bar.refresh()
+
+
+def _tally(now: Snapshot) -> list[str]:
+    parts = [f"{now.done} of {now.total} tasks"] if now.total else []
+    if now.paths:
+        parts += [f"{now.paths:,} paths", f"{now.paths_per_second:,.0f} paths/s"]
+    if now.bytes_written:
+        parts.append(f"{format_bytes(now.bytes_written)} written")
+    if now.counts.lost:
+        parts.append(f"workers lost: {len(now.counts.lost)}")
+    return parts
 
 
 def _make_bar(console: Console) -> Bar:
     columns = (
         TextColumn("{task.fields[stage]}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         TextColumn("{task.fields[tally]}"),
         TextColumn("{task.fields[times]}", style="progress.remaining"),
     )

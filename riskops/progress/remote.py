@@ -50,8 +50,9 @@ class TaskPlugin(SchedulerPlugin):
         if finish == "processing":
             self.book.start(key)
         elif finish == "memory":
-            spans = startstops or ()
-            self.book.finish(key, sum(s["stop"] - s["start"] for s in spans if s["action"] == "compute"))
+            spans = [(span["action"], span["stop"] - span["start"]) for span in startstops or ()]
+            self.book.finish(key, sum(seconds for action, seconds in spans if action == "compute"))
+            self.book.moving += sum(seconds for action, seconds in spans if action != "compute")
         else:
             self.book.stop(key)
             if finish == "waiting":
@@ -59,11 +60,19 @@ class TaskPlugin(SchedulerPlugin):
             elif finish == "erred" and start == "processing":
                 self.book.fail(key)
 
+    def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str = "", **_rest: Any) -> None:
+        """Note a worker that went away in the middle of the work; one that adaptive scaling sends home is no loss."""
+        if self.book.busy and not stimulus_id.startswith("retire-workers"):
+            self.book.lost.append(worker)
+
 
 def _read(name: str, dask_scheduler: Scheduler | None = None) -> Counts | None:
     """The books of the plugin called ``name``; runs on the scheduler, which passes itself by that argument's name."""
     plugin = dask_scheduler.plugins.get(name) if dask_scheduler is not None else None
-    return plugin.book.counts() if isinstance(plugin, TaskPlugin) else None
+    if dask_scheduler is None or not isinstance(plugin, TaskPlugin):
+        return None
+    memory = {address: int(worker.metrics.get("memory", 0)) for address, worker in dask_scheduler.workers.items()}
+    return plugin.book.counts(memory=memory)
 
 
 class RemoteTasks:

@@ -10,8 +10,8 @@ import ast
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from dataclasses import dataclass, field
+from typing import Any, NotRequired, TypedDict
 
 from dask.callbacks import Callback
 from dask.typing import Key
@@ -23,10 +23,13 @@ _COLLECT = "collect"
 
 
 class StageRecord(TypedDict):
-    """What the manifest keeps of a stage: the tasks done, and the seconds that they ran, summed over all workers."""
+    """What the manifest keeps of a stage: the tasks done, and the seconds that they ran, summed over all workers; for
+    a stage that goes along the paths how many these were, and for one that writes how many bytes."""
 
     tasks: int
     seconds: float
+    paths: NotRequired[int]
+    bytes_written: NotRequired[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class Counts:
     running: Mapping[str, int]
     seconds: Mapping[str, float]
     suspects: tuple[str, ...] = ()
+    moving: float = 0.0
+    """Seconds in which workers fetched inputs from each other and unpacked tasks, summed over all."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that each worker process holds; empty for a scheduler inside this process."""
+    lost: tuple[str, ...] = ()
+    """Workers that went away while tasks were left to do."""
 
     def stage(self) -> str:
         """The stage that most running tasks belong to; among equals the one with the most tasks left."""
@@ -118,6 +127,8 @@ class TaskBook:
         self._finished: dict[str, int] = {}
         self._active: dict[str, int] = {}
         self._seconds: dict[str, float] = {}
+        self.moving = 0.0
+        self.lost: list[str] = []
 
     def add(self, keys: Iterable[Key]) -> None:
         """Enter tasks that are to be done; a task known already is not counted twice."""
@@ -163,8 +174,13 @@ class TaskBook:
         """Note that a task raised."""
         self._failed[key] = None
 
-    def counts(self) -> Counts:
-        """The books now; safe to call from another thread."""
+    @property
+    def busy(self) -> bool:
+        """Whether tasks are left to do."""
+        return len(self._done) < len(self._stages)
+
+    def counts(self, *, memory: Mapping[str, int] | None = None) -> Counts:
+        """The books now, with the memory of the workers; safe to call from another thread."""
         suspects = dict(self._failed) or dict(self._running)
         return Counts(
             total=dict(self._totals),
@@ -172,6 +188,9 @@ class TaskBook:
             running=dict(self._active),
             seconds=dict(self._seconds),
             suspects=tuple(describe_task(key) for key in list(suspects)[:4]),
+            moving=self.moving,
+            memory=dict(memory or {}),
+            lost=tuple(self.lost),
         )
 
 
