@@ -40,7 +40,6 @@ LAYERS = {
     "report": 5,
     "config": 6,
     "progress": 6,
-    "connection": 6,
     "cluster": 6,
     "run": 6,
     "bench": 6,

@@ -469,7 +469,7 @@ def test_a_scheduler_that_may_not_be_used_is_refused(where: str, line: str, smal
 
 def test_a_scheduler_that_does_not_answer_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds are given to it; two here, for patience is the only difference."""
-    monkeypatch.setattr("riskops.connection.CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("riskops.cluster.connection.CONNECT_SECONDS", 2.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: closed to whoever calls
         address = f"127.0.0.1:{taken.getsockname()[1]}"

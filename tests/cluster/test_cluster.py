@@ -22,9 +22,9 @@ from distributed import Client, LocalCluster
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 
-from riskops import connection
-from riskops.cluster import Cluster, _interrupts_deferred, open_cluster, total_memory
-from riskops.connection import PACKAGES, check_address
+from riskops.cluster import Cluster, connection, open_cluster, total_memory
+from riskops.cluster.connection import PACKAGES, check_address
+from riskops.cluster.interrupts import interrupts_deferred
 from riskops.errors import ClusterError, InputError
 from riskops.progress import Progress
 
@@ -311,7 +311,7 @@ def test_a_second_interrupt_waits_for_the_closing() -> None:
     closed = []
 
     def close() -> None:
-        with _interrupts_deferred():
+        with interrupts_deferred():
             signal.raise_signal(signal.SIGINT)
             closed.append(True)
 

@@ -1,0 +1,14 @@
+"""Where a computation runs: the one place that makes a scheduler or talks to one, and that closes it again.
+
+Library functions build graphs and use whatever scheduler is active; a pipeline opens a cluster around them and asks
+once. Inside the block the cluster is also Dask's active scheduler, so a notebook's ``.compute()`` goes there too.
+What can go wrong with a scheduler is turned into a ``ClusterError`` that names the setting to change.
+"""
+
+from __future__ import annotations
+
+from riskops.cluster.handle import Cluster
+from riskops.cluster.memory import total_memory
+from riskops.cluster.open import KINDS, open_cluster
+
+__all__ = ["KINDS", "Cluster", "open_cluster", "total_memory"]
