@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riskops.checks import check_integer
-from riskops.errors import InputError
-from riskops.reductions.reduction import Array, Reduction, first_tile_of, rows_of
+from riskops.reductions.loss_rows import loss_rows
+from riskops.reductions.reduction import Array, Reduction, first_tile_of
 
 __all__ = ["Tail", "TailState"]
 
@@ -59,20 +59,6 @@ def _collect(losses, paths, cut, out, out_paths):  # type: ignore[no-untyped-def
         out_paths[place] = paths[i]
         place += (loss > cut) | equal
         room -= equal
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _first_nan(data):  # type: ignore[no-untyped-def]
-    """Row and column of the first NaN; -1 when there is none."""
-    for row in range(data.shape[0]):
-        found = 0
-        for i in range(data.shape[1]):
-            found += data[row, i] != data[row, i]
-        if found > 0:
-            for i in range(data.shape[1]):
-                if data[row, i] != data[row, i]:
-                    return row, i
-    return -1, -1
 
 
 def _length(segments: Sequence[Segment]) -> int:
@@ -132,12 +118,7 @@ class Tail(Reduction):
 
     def chunk(self, block: Mapping[str, Array], *, first_path: int) -> TailState:
         first_tile_of(first_path)
-        array = block[self.variable]
-        data, lead = rows_of(array).astype(np.float64, copy=False), array.shape[:-1]
-        row, column = _first_nan(data)
-        if row >= 0:
-            where = tuple(int(i) for i in np.unravel_index(row, lead))
-            raise InputError(f"{self.variable}: path {first_path + column} of row {where} is NaN, not a number")
+        data, lead = loss_rows(block, self.variable, first_path=first_path), block[self.variable].shape[:-1]
         whole = Segment(data, None, first_path)
         segment = whole if data.shape[-1] <= 2 * self.keep else _selected((whole,), self.keep)
         return TailState((segment,), lead, data.shape[-1])

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riskops.checks import check_positive
-from riskops.errors import InputError
-from riskops.reductions.reduction import Array, Reduction, first_tile_of, rows_of
+from riskops.reductions.loss_rows import loss_rows
+from riskops.reductions.reduction import Array, Reduction, first_tile_of
 
 __all__ = ["WeightedTail"]
 
@@ -89,13 +89,8 @@ class WeightedTail(Reduction):
     def chunk(self, block: Mapping[str, Array], *, first_path: int) -> _State:
         first_tile_of(first_path)
         lead = block[self.variable].shape[:-1]
-        data, weights = rows_of(block[self.variable]).astype(np.float64, copy=False), rows_of(block[self.weight])
+        data, weights = (loss_rows(block, name, first_path=first_path) for name in self.variables)
         paths = np.arange(first_path, first_path + data.shape[-1])
-        for name, values in ((self.variable, data), (self.weight, weights)):
-            bad = np.argwhere(np.isnan(values))
-            if len(bad):
-                where = tuple(int(i) for i in np.unravel_index(bad[0, 0], block[name].shape[:-1]))
-                raise InputError(f"{name}: path {first_path + bad[0, 1]} of row {where} is NaN, not a number")
         horizons = len(weights)
         rows = [_Row(row, paths, weights[k % horizons]) for k, row in enumerate(data)]
         return _State(tuple(self._held(row) for row in rows), lead, data.shape[-1])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskops.reductions import Tail
-from riskops.reductions.tail import _collect, _first_nan
+from riskops.reductions.loss_rows import _first_nan
+from riskops.reductions.tail import _collect
 
 
 def reduce(losses: np.ndarray, keep: int, *, step: int = 1024) -> dict[str, np.ndarray]:
