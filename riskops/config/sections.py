@@ -122,6 +122,14 @@ class RiskSection(Section):
     historical: bool = key(
         True, "true or false", "Set historical-simulation figures of the same portfolios beside the simulated ones."
     )
+    dependence: bool = key(
+        True, "true or false", "Covariances and correlations of the assets' simulated returns at every horizon."
+    )
+    contributions: bool = key(
+        True,
+        "true or false",
+        "What each asset contributes to value at risk and expected shortfall; it draws the tail's paths again.",
+    )
 
     @field_validator("levels")
     @classmethod

@@ -1,6 +1,6 @@
 """The loss of every portfolio on every path: a block of log growth becomes a block of losses, in a fixed order of sums.
 
-``expm1`` is taken once for each (scenario, time, asset, path) and serves all portfolios. The kernels run along the
+``expm1`` is taken once for each (scenario, time, asset, path) and serves 32 portfolios. The kernels run along the
 paths in strips that stay in the first-level cache; they hold their own loops, since BLAS and NumPy's vector functions
 give other bits for other lengths.
 """
@@ -27,6 +27,8 @@ __all__ = ["portfolio_loss"]
 
 #: Paths worked on at once: the returns of one asset and the losses of a few portfolios fit the first-level cache.
 STRIP = 1024
+#: Portfolios worked on at once: their losses of a strip, 256 kB, stay in the second-level cache from asset to asset.
+TOGETHER = 32
 
 
 def portfolio_loss(paths: xr.Dataset, *, book: xr.Dataset, horizons: Sequence[float] | None = None) -> xr.Dataset:
@@ -174,23 +176,25 @@ def loss_block(growth: Any, exposure: npt.NDArray[Any], steps: npt.NDArray[Any])
 @path_kernel(tables=("exposure", "steps"))
 def _loss(loss, growth, change, exposure, steps):  # type: ignore[no-untyped-def]
     """``change``, one number a path, holds the simple returns of an asset, strip by strip: widened only when they are
-    summed, since doubles in the loop that makes them would halve its vectors."""
+    summed, since doubles in the loop that makes them would halve its vectors. Portfolios are worked on a few at a time,
+    and the returns made again for each few: the losses of a thousand would go through memory once an asset."""
     paths = growth.shape[3]
     for s in range(growth.shape[0]):
         for h in range(len(steps)):
             for first in range(0, paths, STRIP):
                 stop = min(first + STRIP, paths)
                 returns = change[0, : stop - first]
-                for a in range(growth.shape[2]):
-                    source = growth[s, steps[h], a, first:stop]
-                    for i in range(len(source)):
-                        returns[i] = expm1(source[i])
-                    for p in range(len(exposure)):
-                        amount = -exposure[p, a]
-                        row = loss[s, p, h, first:stop]
-                        if a == 0:
-                            for i in range(len(row)):
-                                row[i] = fma(amount, np.float64(returns[i]), 0.0)
-                        else:
-                            for i in range(len(row)):
-                                row[i] = fma(amount, np.float64(returns[i]), row[i])
+                for few in range(0, len(exposure), TOGETHER):
+                    for a in range(growth.shape[2]):
+                        source = growth[s, steps[h], a, first:stop]
+                        for i in range(len(source)):
+                            returns[i] = expm1(source[i])
+                        for p in range(few, min(few + TOGETHER, len(exposure))):
+                            amount = -exposure[p, a]
+                            row = loss[s, p, h, first:stop]
+                            if a == 0:
+                                for i in range(len(row)):
+                                    row[i] = fma(amount, np.float64(returns[i]), 0.0)
+                            else:
+                                for i in range(len(row)):
+                                    row[i] = fma(amount, np.float64(returns[i]), row[i])

@@ -16,6 +16,8 @@ from riskops.report.view import BASE, StressRow, View
 __all__ = ["write_html"]
 
 _MOST_CORRELATED = 40
+#: Portfolios with plots and tables of their own, and rows of the overview that are seen at once.
+_MOST_SHOWN, _PAGE = 20, 100
 
 
 def write_html(
@@ -64,9 +66,11 @@ def write_html(
     True
     """
     view = View(results)
-    drawn = _plots(view)
+    shown = view.largest(_MOST_SHOWN)
+    drawn = _plots(view, shown)
     script, elements = plots.embed(drawn)
-    portfolios = [_portfolio(view, i, name, elements) for i, name in enumerate(view.portfolios)]
+    portfolios = [_portfolio(view, i, name, elements) for i, name in enumerate(shown)]
+    overview = _overview(view, shown)
     heading = str(view.attrs.get("title") or "Market risk") if title is None else title
     text = (
         _environment()
@@ -78,7 +82,10 @@ def write_html(
             script=_safe(script),
             facts=view.facts(),
             portfolios=portfolios,
-            overview=len(portfolios) > 1,
+            overview=[overview[k : k + _PAGE] for k in range(0, len(overview), _PAGE)],
+            page=_PAGE,
+            left_out=len(overview) - len(portfolios) if overview else 0,
+            any_contributions="component_expected_shortfall" in results,
             worst_known=bool(view.stressed),
             correlation=_safe(elements.get("correlation", "")),
             correlation_left_out=max(len(view.labels("asset")) - _MOST_CORRELATED, 0),
@@ -99,11 +106,29 @@ def write_html(
     return target
 
 
-def _plots(view: View) -> dict[str, Any]:
+def _overview(view: View, shown: Sequence[str]) -> list[dict[str, Any]]:
+    """A line a portfolio: those with a section of their own in its order, then the others; none for a single one."""
+    if len(view.portfolios) == 1:
+        return []
+    horizon, level = view.horizons[-1], view.levels[-1]
+    return [
+        {
+            "title": name,
+            "section": number if number <= len(shown) else None,
+            "money": view.money(name),
+            "value": view.portfolio_value(name),
+            "last": view.summary(name)[-1],
+            "worst": _worst(view.stress(name, horizon=horizon, level=level)),
+        }
+        for number, name in enumerate([*shown, *view.largest(None)[len(shown) :]], start=1)
+    ]
+
+
+def _plots(view: View, portfolios: Sequence[str]) -> dict[str, Any]:
     """All plots by name: those of a portfolio begin with its number."""
     results, horizons = view.results, view.horizons
     drawn: dict[str, Any] = {}
-    for i, portfolio in enumerate(view.portfolios):
+    for i, portfolio in enumerate(portfolios):
         tail: Any = {"portfolio": portfolio, "horizon": horizons[-1], "level": view.levels[-1]}
         if "loss_histogram" in results:
             for horizon in sorted({horizons[0], horizons[-1]}):

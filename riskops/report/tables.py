@@ -19,6 +19,8 @@ __all__ = ["as_text", "compare_table", "listing_table", "plan_table", "summary_t
 
 #: Columns of output that is no terminal; the tables fit them.
 WIDTH = 100
+#: Portfolios that the terminal shows.
+MOST = 20
 
 
 def terminal(file: TextIO | None = None) -> Console:
@@ -93,11 +95,15 @@ def summary_table(results: xr.Dataset) -> Group:
     """
     view = View(results)
     parts: list[RenderableType] = [_facts(view), Text()]
-    for portfolio in view.portfolios:
+    shown = view.largest(MOST)
+    for portfolio in shown:
         money = view.money(portfolio)
         parts += [_head(view, portfolio), _risk_table(view.summary(portfolio), money)]
         if view.stressed:
             parts.append(_stress_table(view, portfolio, money))
+    if len(shown) < len(view.portfolios):
+        left = f"{len(view.portfolios) - len(shown):,} more portfolios are in the report and in figures.csv; these have"
+        parts.append(Text(f"{left} the largest expected shortfall, at {level_text(view.levels[-1])}."))
     parts += [Text(note, style="dim") for note in _notes(view)]
     return Group(*parts)
 
@@ -111,7 +117,7 @@ def _notes(view: View) -> list[str]:
         notes.append(
             "At once: the loss by the price moves alone. Scenarios share the base's draws, so changes are sharp."
         )
-    if any(row.too_few for name in view.portfolios for row in view.summary(name)):
+    if any(row.too_few for name in view.largest(MOST) for row in view.summary(name)):
         notes.append("* Too few independent observations beyond the level for a standard error.")
     return notes
 

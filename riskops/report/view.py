@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ __all__ = ["BASE", "Contribution", "ShapeRow", "StressRow", "SummaryRow", "View"
 
 BASE = "base"
 _NOTHING = Figure(None)
+#: What the switches of a configuration leave out.
+_LEFT_OUT = {"dependence": "correlations of returns", "contributions": "contributions of the assets"}
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,16 @@ class View:
             values[tuple(self._position(dim, where[dim]) if dim in where else slice(None) for dim in dims)]
         )
 
+    @cached_property
+    def _positions(self) -> dict[str, dict[Any, int]]:
+        return {dim: {label: k for k, label in enumerate(labels)} for dim, labels in self._labels.items()}
+
     def _position(self, dim: str, label: Any) -> int:
-        labels = self.labels(dim)
-        if label not in labels:
-            raise InputError(f"{dim}: {label!r} is not in the results, which have {', '.join(map(str, labels[:20]))}")
-        return labels.index(label)
+        found = self._positions.get(dim, {}).get(label)
+        if found is None:
+            known = ", ".join(map(str, self.labels(dim)[:20]))
+            raise InputError(f"{dim}: {label!r} is not in the results, which have {known}")
+        return found
 
     def figure(self, measure: str, **where: Any) -> Figure:
         """One figure with its error; the empty figure when the results lack the measure or it does not apply."""
@@ -130,6 +137,19 @@ class View:
     def portfolios(self) -> list[str]:
         """The portfolios; one without a name when the results have no such dim."""
         return [str(name) for name in self.labels("portfolio")] or [""]
+
+    def largest(self, most: int | None) -> list[str]:
+        """The portfolios in their order; of more than ``most`` those of the largest expected shortfall, largest first.
+
+        Judged in the base scenario at the longest horizon and the highest level. None is for all of them, in the order
+        in which those that are left out would follow.
+        """
+        names = self.portfolios
+        if most is not None and len(names) <= most:
+            return names
+        at: dict[str, Any] = {"horizon": self.horizons[-1], "level": self.levels[-1]}
+        size = {n: self.figure("expected_shortfall", scenario=BASE, portfolio=n, **at).value for n in names}
+        return sorted(names, key=lambda name: -(size[name] or 0.0))[:most]
 
     @property
     def horizons(self) -> list[float]:
@@ -287,8 +307,14 @@ class View:
             ("Horizons", ", ".join(horizon_text(horizon) for horizon in self.horizons)),
             *((("Sampling", self.text("sampling")),) if self.attrs.get("sampling", "plain") != "plain" else ()),
             *((("Target", target_text(self.attrs["target"], self.attrs)),) if "target" in self.attrs else ()),
+            *((("Left out", left_out_text(self.attrs["left_out"])),) if self.attrs.get("left_out") else ()),
             *(("Adjusted", str(line)) for line in self.attrs.get("adjustments", ())),
         ]
+
+
+def left_out_text(names: Sequence[str]) -> str:
+    """What a run was asked not to compute, in words."""
+    return ", ".join(f"{_LEFT_OUT[name]} (risk.{name}: false)" for name in names)
 
 
 def target_text(target: Mapping[str, Any], attrs: Mapping[str, Any]) -> str:

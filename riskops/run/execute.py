@@ -28,6 +28,7 @@ from riskops.run.manifest import first_manifest, lineage, now, sealed
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
 from riskops.run.target import first_batch, next_batch
+from riskops.run.watch import expect, tell_begun, tell_complete, tell_planned, timings_of
 from riskops.simulation import Plan, plan
 from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
@@ -77,6 +78,7 @@ def plan_job(job: RiskJob, *, cluster: Cluster, place: Path, held: int = 0) -> P
     projected = plan(
         job.spec, work=job.workload, memory=memory, threads=max(1, cluster.threads // workers), workers=workers
     )
+    tell_planned(projected)
     return projected.check(memory=memory, free_disk=shutil.disk_usage(home).free + held)
 
 
@@ -156,6 +158,7 @@ def execute(
             write_small(job.prices[["price"]], run.store / PRICES)
             _check_seen(run, cluster)
             run.write_json(MANIFEST, manifest)
+        tell_begun(job, run)
         return _complete(job, run, manifest, cluster=cluster, progress=progress, performance=performance)
 
 
@@ -197,6 +200,7 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     plan_job(job, cluster=cluster, place=run.path.parent, held=_held(run))
     job, _ = settle_device(job, cluster=cluster)
     _check_seen(run, cluster)
+    tell_begun(job, run, event="resumed")
     with _disk_errors(run):
         return _complete(job, run, manifest, cluster=cluster, progress=progress)
 
@@ -263,6 +267,7 @@ def _complete(
         job, manifest, found = _reach_target(job, run, manifest, cluster=cluster, progress=progress)
     recorder = Recorder(run)
     lazy = market_risk(job, recorder=recorder)
+    expect(progress, job, run)
     with cluster.performance_report(run.partial / "performance.html") if performance else nullcontext():
         results, digests = compute_results(job, lazy, cluster=cluster, progress=progress)
     checksums = {name: checksum(digest) for name, digest in digests.items()}
@@ -278,10 +283,7 @@ def _complete(
         "cluster": {"kind": cluster.kind, "workers": cluster.workers, "threads": cluster.threads},
         "fallbacks": manifest["fallbacks"] + collect_fallbacks(cluster.client, since=since),
         "resumed_chunks": recorder.found if found is None else found,
-        "timings": {
-            "seconds": round(time.perf_counter() - started, 3),
-            "stages": {} if progress is None else dict(progress.stages),
-        },
+        "timings": timings_of(progress, started=started),
         "arrays": dict(sorted(checksums.items())),
     }
     if manifest["how"]["html"]:
@@ -293,7 +295,8 @@ def _complete(
             title=job.title,
         )
     files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name != MANIFEST)
-    return run.finish(sealed(final | {"files": {path.name: file_checksum(path) for path in files}}))
+    sums = {path.name: file_checksum(path) for path in files}
+    return tell_complete(run.finish(sealed(final | {"files": sums})), final["timings"])
 
 
 def _reach_target(
@@ -313,8 +316,10 @@ def _reach_target(
         recorder = Recorder(run)
         lazy = market_risk(job, recorder=recorder)
         found = recorder.found if found is None else found
+        expect(progress, job, run)
         # the dependence of the assets writes the checkpoints of what is not stored
-        names = [target.measure, f"{target.measure}_standard_error", "covariance"]
+        also = ["covariance"] if job.dependence else []
+        names = [target.measure, f"{target.measure}_standard_error", *also]
         values = cluster.compute(
             *(lazy.measures[name].data for name in names), *lazy.digests.values(), progress=progress
         )

@@ -52,6 +52,8 @@ class RiskJob:
     horizons: tuple[float, ...]
     calibration: Mapping[str, Any]
     historical: bool = True
+    dependence: bool = True
+    contributions: bool = True
     target: Target | None = None
     bounds: Bounds | None = None
     store_losses: bool = True
@@ -115,7 +117,8 @@ class RiskJob:
             tail_paths=self.tail_paths,
             store_losses=self.store_losses,
             store_paths=self.store_paths,
-            attribution=True,
+            dependence=self.dependence,
+            contributions=self.contributions,
         )
 
     def record(self) -> dict[str, Any]:
@@ -136,6 +139,8 @@ class RiskJob:
             "levels": list(self.levels),
             "horizons": list(self.horizons),
             "historical": self.historical,
+            "dependence": self.dependence,
+            "contributions": self.contributions,
             "target": None if self.target is None else self.target.record(),
             "calibration": dict(self.calibration),
         }
@@ -161,6 +166,7 @@ class RiskJob:
             "dtype": self.spec.dtype,
             "sampling": self.spec.sampling.method,
             "adjustments": self.adjustments,
+            "left_out": [name for name in ("dependence", "contributions") if not getattr(self, name)],
             "spec_hash": self.fingerprint(),
         }
 
@@ -194,6 +200,8 @@ class RiskJob:
             horizons=tuple(record["horizons"]),
             calibration=record["calibration"],
             historical=record["historical"],
+            dependence=record.get("dependence", True),
+            contributions=record.get("contributions", True),
             target=None if record["target"] is None else Target(**record["target"]),
             bounds=None if how.get("bounds") is None else Bounds.from_record(how["bounds"]),
             store_losses=how.get("store_losses", True),
@@ -273,6 +281,8 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
         horizons=horizons,
         calibration=calibration.report,
         historical=config.risk.historical,
+        dependence=config.risk.dependence,
+        contributions=config.risk.contributions,
         target=target,
         bounds=None if target is None else Bounds(simulation.max_paths, simulation.max_seconds),
         store_losses=config.store.losses,

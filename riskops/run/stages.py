@@ -80,27 +80,26 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     tail = tail_reduction(losses, level=job.levels, controlled=job.controlled)
     moments, histogram = moments_reduction(losses), histogram_reduction(losses)
     summary = reduce_paths(losses, fuse(tail=tail, moments=moments, histogram=histogram))
+    tails = tail_risk_from(summary, losses, level=job.levels, key="tail")
+    if job.controlled:  # changes under stress stay those of the plain draws, whose paths they match
+        tails = tails.assign(controlled_tail_risk(summary, losses, job=job.paths, book=job.book, level=job.levels))
+    parts = [tails, moments_from(summary, losses, key="moments")]
+    if job.dependence:
+        parts.append(_dependence(paths, recorder))
+    if job.contributions:
+        parts.append(contributions_from(summary, losses, job=job.paths, book=job.book, level=job.levels, key="tail"))
+    measures = xr.merge(parts, compat="equals", join="exact")
+    return LazyResults(measures, summary, {} if recorder is None else dict(recorder.digests))
+
+
+def _dependence(paths: xr.Dataset, recorder: Recorder | None) -> xr.Dataset:
+    """Covariances and correlations, whose states are written beside the run: the paths themselves may not be stored."""
     growth = base_growth(paths)
     comoments = comoments_reduction(growth)
     states = chunk_states(growth, comoments, name="reduce-returns")
     if recorder is not None:
         states = recorder.checkpoint(states, "returns")
-    dependence = finalized(combine_states(states, comoments), comoments)
-
-    tails = tail_risk_from(summary, losses, level=job.levels, key="tail")
-    if job.controlled:  # changes under stress stay those of the plain draws, whose paths they match
-        tails = tails.assign(controlled_tail_risk(summary, losses, job=job.paths, book=job.book, level=job.levels))
-    measures = xr.merge(
-        [
-            tails,
-            moments_from(summary, losses, key="moments"),
-            dependence_from(dependence, growth),
-            contributions_from(summary, losses, job=job.paths, book=job.book, level=job.levels, key="tail"),
-        ],
-        compat="equals",
-        join="exact",
-    )
-    return LazyResults(measures, summary, {} if recorder is None else dict(recorder.digests))
+    return dependence_from(finalized(combine_states(states, comoments), comoments), growth)
 
 
 def _keep(recorder: Recorder, ds: xr.Dataset, *names: str) -> xr.Dataset:
