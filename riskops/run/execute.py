@@ -78,8 +78,7 @@ def plan_job(job: RiskJob, *, cluster: Cluster, place: Path, held: int = 0) -> P
     projected = plan(
         job.spec, work=job.workload, memory=memory, threads=max(1, cluster.threads // workers), workers=workers
     )
-    tell_planned(projected)
-    return projected.check(memory=memory, free_disk=shutil.disk_usage(home).free + held)
+    return tell_planned(projected).check(memory=memory, free_disk=shutil.disk_usage(home).free + held)
 
 
 def execute(
@@ -295,8 +294,8 @@ def _complete(
             title=job.title,
         )
     files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name != MANIFEST)
-    sums = {path.name: file_checksum(path) for path in files}
-    return tell_complete(run.finish(sealed(final | {"files": sums})), final["timings"])
+    final["files"] = {path.name: file_checksum(path) for path in files}
+    return tell_complete(run.finish(sealed(final)), final["timings"])
 
 
 def _reach_target(
