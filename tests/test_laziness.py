@@ -83,6 +83,8 @@ LAZY: dict[str, Callable[[], Any]] = {
     "simulation.simulate": example_paths,
     "simulation.paths_of": lambda: paths_of(path_job(spec_of())),
     "portfolio.portfolio_loss": example_losses,
+    "reductions.again": lambda: reductions.again(example_losses()["loss"].data, after=example_tail()),
+    "reductions.again_dataset": lambda: reductions.again_dataset(example_losses(), after=example_tail()),
     "reductions.chunk_states": example_states,
     "reductions.combine_states": lambda: reductions.combine_states(example_states(), Moments()),
     "reductions.finalized": lambda: reductions.finalized(

@@ -27,6 +27,7 @@ from riskops.reductions.reduction import (
     fuse,
     reduce_paths,
 )
+from riskops.reductions.second_pass import again, again_dataset
 from riskops.reductions.tail import Tail
 from riskops.reductions.tree import TileTree
 from riskops.reductions.weighted_tail import WeightedTail
@@ -42,6 +43,8 @@ __all__ = [
     "Tail",
     "TileTree",
     "WeightedTail",
+    "again",
+    "again_dataset",
     "chunk_states",
     "combine_states",
     "finalized",
