@@ -10,7 +10,7 @@ from riskops.errors import ConfigError
 from riskops.market import list_datasets
 from riskops.scenarios import list_libraries
 
-__all__ = ["library_path", "portfolio_path", "prices_path"]
+__all__ = ["library_path", "loadings_path", "portfolio_path", "prices_path"]
 
 
 def _find(key: str, value: str, context: Mapping[str, Any] | None, otherwise: str = "") -> str:
@@ -37,6 +37,11 @@ def prices_path(value: str, context: Mapping[str, Any] | None) -> str:
 def portfolio_path(key: str, value: str, context: Mapping[str, Any] | None) -> str:
     """The path of a portfolio file."""
     return _find(key, value, context)
+
+
+def loadings_path(value: Any, context: Mapping[str, Any] | None) -> Any:
+    """The path of a file of factor loadings, which the option ``factors`` of a model is where it is text."""
+    return _find("model.factors", value, context) if isinstance(value, str) else value
 
 
 def library_path(value: str, context: Mapping[str, Any] | None) -> str:

@@ -20,9 +20,9 @@ __all__ = ["config_from_mapping", "load_config", "to_yaml"]
 def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration file and check all of it.
 
-    A relative path in the file (``market.prices``, ``portfolios``, ``stress.library``) is looked for in the folder of
-    the configuration file first, then in the current one, and comes back absolute; ``store.root`` is relative to the
-    current folder and stays so.
+    A relative path in the file (``market.prices``, ``portfolios``, ``model.factors``, ``stress.library``) is looked for
+    in the folder of the configuration file first, then in the current one, and comes back absolute; ``store.root`` is
+    relative to the current folder and stays so.
 
     Parameters
     ----------

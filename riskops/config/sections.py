@@ -23,7 +23,7 @@ from pydantic_core import to_jsonable_python
 
 from riskops.checks import check_level, check_positive, check_unique
 from riskops.config.fields import Date, Names, Numbers, Section, check_gaps, inline_portfolio, key, listed
-from riskops.config.files import library_path, portfolio_path, prices_path
+from riskops.config.files import library_path, loadings_path, portfolio_path, prices_path
 from riskops.config.options import model_options
 from riskops.config.places import ClusterSection, ReportSection, StoreSection
 from riskops.config.simulation import SimulationSection
@@ -91,11 +91,14 @@ class ModelSection(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_options(cls, data: Any) -> Any:
+    def _fill_options(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, dict):
             return data
         kind = data.get("kind", cls.model_fields["kind"].default)
-        return {"kind": kind, **model_options(kind, {k: v for k, v in data.items() if k != "kind"})}
+        options = model_options(kind, {k: v for k, v in data.items() if k != "kind"})
+        if "factors" in options:
+            options["factors"] = loadings_path(options["factors"], info.context)
+        return {"kind": kind, **options}
 
     def options(self) -> dict[str, Any]:
         """The options of the model's ``fit``, those left out with their defaults."""

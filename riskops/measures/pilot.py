@@ -208,8 +208,8 @@ class _Pilot:
         return tile_counters(MAX_PATHS - PILOT_PATHS + block.start, _BLOCK)
 
     def _factors(self, name: str) -> int:
-        (per,) = (shock.per for shock in self.spec.model.shocks if shock.name == name)
-        return len(self.spec.assets) if per == "asset" else 1
+        (shock,) = (shock for shock in self.spec.model.shocks if shock.name == name)
+        return shock.count(len(self.spec.assets))
 
     def _draws(self) -> Iterator[tuple[slice, Mapping[str, npt.NDArray[Any]]]]:
         """The draws by shock, of every block of paths and every step."""
@@ -231,12 +231,14 @@ class _Pilot:
 
 
 def _components(spec: SimulationSpec) -> dict[str, tuple[float, ...]]:
-    """For every mixed shock, the orthogonal matrix whose columns turn components into its normals: ``L V = U S``."""
+    """For every mixed shock, the orthogonal matrix whose columns turn components into its normals: ``L V = U S``; where
+    it takes common normals, into these, whose weights are all columns but the last."""
     tables = spec.model.tables(spec.step_years)
     out = {}
     with pinned_threads():
         for shock in spec.model.shocks:
             if shock.mixing is not None and shock.selector is None:
-                _, _, right = np.linalg.svd(tables[shock.mixing])
-                out[shock.name] = tuple(np.ascontiguousarray(right.T).reshape(-1).tolist())
+                matrix = tables[shock.mixing] if shock.common is None else tables[shock.mixing][:, :-1]
+                _, _, right = np.linalg.svd(matrix, full_matrices=matrix.shape[0] <= matrix.shape[1])
+                out[shock.common or shock.name] = tuple(np.ascontiguousarray(right.T).reshape(-1).tolist())
     return out

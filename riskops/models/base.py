@@ -52,11 +52,17 @@ class Shock:
         the word (Poisson counts). ``word``: the uint32 word itself, for thresholds that depend on the state. ``rows``:
         rows of a historical table, drawn with equal probability.
     per
-        ``asset`` draws one factor an asset, ``shared`` a single factor; ``rows`` shared by all assets takes one row
-        for all of them, which keeps their dependence.
+        ``asset`` draws one factor an asset, ``shared`` a single factor, ``factor`` as many as ``factors`` says;
+        ``rows`` shared by all assets takes one row for all of them, which keeps their dependence.
     mixing
         For normals: the name of the table ``(asset, asset)``, lower triangular, that the draws are multiplied with;
-        with ``selector`` it is ``(state, asset, asset)`` and the named index state picks the matrix of each path.
+        with ``selector`` it is ``(state, asset, asset)`` and the named index state picks the matrix of each path; with
+        ``common`` it is ``(asset, factor + 1)``, the loadings on the common normals and, last, the weight of the
+        asset's own.
+    factors, common
+        ``factors``: how many normals a shock per ``factor`` draws. ``common``: on a mixed shock, the name of that
+        shock. Only a model's value knows the number, so the class declares neither:
+        :func:`riskops.models.factor_structure.with_factors` adds them.
     table
         For ``rows``: the name of the table ``(row, asset)``. For ``outcome``: that of the integer thresholds, ``(asset,
         outcome - 1)`` or ``(1, outcome - 1)`` when shared, as :func:`riskops.tables.poisson_thresholds` makes them.
@@ -64,10 +70,12 @@ class Shock:
 
     name: str
     kind: Literal["normal", "uniform", "outcome", "word", "rows"] = "normal"
-    per: Literal["asset", "shared"] = "asset"
+    per: Literal["asset", "shared", "factor"] = "asset"
     mixing: str | None = None
     selector: str | None = None
     table: str | None = None
+    factors: int = 0
+    common: str | None = None
 
     def __post_init__(self) -> None:
         if self.mixing is not None and (self.kind != "normal" or self.per != "asset"):
@@ -76,6 +84,14 @@ class Shock:
             raise InputError(f"shock {self.name}: selector needs mixing")
         if (self.table is not None) != (self.kind in ("outcome", "rows")):
             raise InputError(f"shock {self.name}: kinds 'outcome' and 'rows' take a table, the others none")
+        if (self.per == "factor") != (self.factors > 0) or (self.per == "factor" and self.kind != "normal"):
+            raise InputError(f"shock {self.name}: normals per factor, and they alone, say how many factors there are")
+        if self.common is not None and (self.mixing is None or self.selector is not None):
+            raise InputError(f"shock {self.name}: common needs mixing without a selector")
+
+    def count(self, assets: int) -> int:
+        """How many numbers a path draws of it in a step."""
+        return {"asset": assets, "shared": 1, "factor": self.factors}[self.per]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +101,7 @@ class Model(ABC):
     assets: tuple[str, ...]
 
     #: The name it is registered under, its states (``log_growth`` first) and its shocks, in the order of their streams.
+    #: A model whose correlation is by factors has one shock more than its class, behind the others.
     kind: ClassVar[str]
     states: ClassVar[tuple[State, ...]] = (State("log_growth"),)
     shocks: ClassVar[tuple[Shock, ...]]
@@ -157,7 +174,7 @@ class Model(ABC):
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, as JSON holds them exactly (a float prints as the shortest text that reads back)."""
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "assets"}
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in named.items()}
+        return {name: _plain(value) for name, value in named.items()}
 
     def record(self) -> dict[str, Any]:
         """The model as a plain mapping from which :func:`riskops.models.from_record` makes it again, bit for bit."""
@@ -180,3 +197,10 @@ class Model(ABC):
 
     def __dask_tokenize__(self) -> object:
         return (type(self).__module__, type(self).__qualname__, self.fingerprint())
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON holds it: an array as lists, a part with a record of its own by that."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.record() if hasattr(value, "record") else value

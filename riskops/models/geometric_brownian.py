@@ -6,7 +6,7 @@ mean ``(mu - sigma^2 / 2) t`` and covariance ``sigma_a sigma_b R_ab t``, and ``E
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -15,14 +15,20 @@ import numpy.typing as npt
 import xarray as xr
 
 from riskops.checks import check_number, check_positive
-from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock
 from riskops.models.calibration import Calibration
-from riskops.models.correlation import check_correlation, cholesky, push_towards_one
-from riskops.models.correlation import nearest_correlation as find_nearest_correlation
 from riskops.models.elementwise import exponentials_less_one
+from riskops.models.factor_option import Factors, estimate_correlation, plain_factors
+from riskops.models.factor_structure import (
+    Correlation,
+    check_structure,
+    correlation_matrix,
+    mixing_table,
+    push,
+    with_factors,
+)
 from riskops.models.kernel import path_kernel
-from riskops.models.parameters import check_assets, drift_of, frozen, per_asset, positive_per_asset, set_frozen
+from riskops.models.parameters import check_assets, drift_of, per_asset, positive_per_asset, set_frozen
 from riskops.models.registry import register
 from riskops.models.sample import sample_log_returns
 from riskops.scalar import scalar_function
@@ -58,7 +64,8 @@ class GeometricBrownianMotion(Model):
     volatility
         Standard deviation of each log return a year, above zero.
     correlation
-        Correlation of log returns ``(asset, asset)``, positive definite.
+        Correlation of log returns: ``(asset, asset)``, positive definite, or a
+        :class:`riskops.models.factor_structure.FactorStructure`.
 
     Raises
     ------
@@ -75,7 +82,7 @@ class GeometricBrownianMotion(Model):
 
     drift: npt.NDArray[np.float64]
     volatility: npt.NDArray[np.float64]
-    correlation: npt.NDArray[np.float64]
+    correlation: Correlation
 
     kind: ClassVar[str] = "geometric_brownian"
     shocks: ClassVar[tuple[Shock, ...]] = (Shock("diffusion", kind="normal", per="asset", mixing="mixing"),)
@@ -84,9 +91,9 @@ class GeometricBrownianMotion(Model):
         assets = check_assets(self.assets)
         drift = per_asset("drift", self.drift, assets)
         volatility = positive_per_asset("volatility", self.volatility, assets)
-        correlation = frozen(check_correlation("correlation", self.correlation, size=len(assets)))
+        correlation = check_structure("correlation", self.correlation, assets=assets)
         parameters = {"assets": assets, "drift": drift, "volatility": volatility, "correlation": correlation}
-        set_frozen(self, parameters)
+        set_frozen(self, parameters | {"shocks": with_factors(type(self).shocks, correlation)})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         set_frozen(self, state)
@@ -100,28 +107,27 @@ class GeometricBrownianMotion(Model):
         drift: str | Mapping[str, float] = "historical",
         window: int | None = None,
         nearest_correlation: bool = False,
+        factors: Factors = None,
     ) -> Calibration[Self]:
         """Fit as :meth:`fit` does, and return the model with a report of the window and of every adjustment."""
         check_positive("days_per_year", days_per_year)
-        if not isinstance(nearest_correlation, bool):
-            raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
         sample = sample_log_returns(returns, window=window)
         volatility = sample.volatility() * np.sqrt(days_per_year)
-        correlation = sample.correlation()
-        repair: dict[str, Any] | None = None
-        if nearest_correlation:
-            correlation, repair = find_nearest_correlation(correlation)
+        correlation, how = estimate_correlation(
+            sample.correlation(), assets=sample.assets, nearest=nearest_correlation, factors=factors
+        )
         drifts = drift_of(drift, sample, half_variance=0.5 * volatility * volatility, days_per_year=days_per_year)
         model = cls(sample.assets, drifts, volatility, correlation)
         options = {
             "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
             "window": window,
             "nearest_correlation": nearest_correlation,
+            "factors": plain_factors(factors),
         }
         report = {
             **sample.window_report(days_per_year),
             "options": options,
-            "nearest_correlation": repair,
+            **how,
         }
         return Calibration(model, report)
 
@@ -134,6 +140,7 @@ class GeometricBrownianMotion(Model):
         drift: str | Mapping[str, float] = "historical",
         window: int | None = None,
         nearest_correlation: bool = False,
+        factors: int | str | Mapping[str, Sequence[float]] | None = None,
     ) -> Self:
         """Estimate drift, volatility and correlation from daily log returns.
 
@@ -152,6 +159,10 @@ class GeometricBrownianMotion(Model):
             Replace a sample correlation that is not positive definite (as from a window shorter than the number of
             assets) by the nearest one that is. By default such a sample is refused. :meth:`calibrate` says by how
             much it was changed.
+        factors
+            A number of factors, by principal axes of the sample correlation, in the place of the full correlation; or
+            given loadings: the path of a YAML or CSV file, or asset to list of loadings. It is what many assets need:
+            mixing costs as much a factor as it does an asset without. :meth:`calibrate` says how near the sample it is.
 
         Returns
         -------
@@ -174,18 +185,24 @@ class GeometricBrownianMotion(Model):
         ([0.0], [0.2049])
         """
         return cls.calibrate(
-            returns, days_per_year=days_per_year, drift=drift, window=window, nearest_correlation=nearest_correlation
+            returns,
+            days_per_year=days_per_year,
+            drift=drift,
+            window=window,
+            nearest_correlation=nearest_correlation,
+            factors=factors,
         ).model
 
     def tables(self, step_years: float) -> Mapping[str, Array]:
-        """``drift`` ``(asset,)`` of log growth over a step, and ``mixing`` ``(asset, asset)``.
+        """``drift`` ``(asset,)`` of log growth over a step, and ``mixing`` ``(asset, asset or factor + 1)``.
 
-        Mixing is the Cholesky factor, row ``a`` scaled by the standard deviation of asset ``a`` over a step.
+        Mixing is the Cholesky factor, or the loadings, row ``a`` scaled by the standard deviation of asset ``a`` over a
+        step.
         """
         check_positive("step_years", step_years)
         drift = (self.drift - 0.5 * self.volatility * self.volatility) * step_years
         deviation = self.volatility * np.sqrt(step_years)
-        return {"drift": drift, "mixing": cholesky(self.correlation) * deviation[:, None]}
+        return {"drift": drift, "mixing": mixing_table(self.correlation, deviation)}
 
     @staticmethod
     def advance(state: Mapping[str, Array], shocks: Mapping[str, Array], tables: Mapping[str, Array]) -> None:
@@ -201,7 +218,7 @@ class GeometricBrownianMotion(Model):
         if (volatility, correlation, drift) == (1.0, 0.0, 0.0):
             return self
         factor = check_positive("volatility shock", volatility)
-        pushed = push_towards_one(self.correlation, correlation) if correlation else self.correlation
+        pushed = push(self.correlation, correlation)
         return type(self)(
             self.assets, self.drift + check_number("drift shock", drift), self.volatility * factor, pushed
         )
@@ -212,7 +229,7 @@ class GeometricBrownianMotion(Model):
 
     def covariance_log_growth(self, years: float) -> npt.NDArray[np.float64]:
         """Exact covariance ``(asset, asset)`` of log growth: ``sigma_a sigma_b R_ab t``."""
-        return self.correlation * (self.volatility[:, None] * self.volatility[None, :]) * years
+        return correlation_matrix(self.correlation) * (self.volatility[:, None] * self.volatility[None, :]) * years
 
     def mean_simple_return(self, years: float) -> npt.NDArray[np.float64]:
         """Exact mean ``(asset,)`` of the simple return: ``exp(mu t) - 1``."""

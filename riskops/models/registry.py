@@ -282,7 +282,7 @@ def fit_options(kind: str) -> dict[str, Any]:
     Examples
     --------
     >>> fit_options("geometric_brownian")
-    {'drift': 'historical', 'window': None, 'nearest_correlation': False}
+    {'drift': 'historical', 'window': None, 'nearest_correlation': False, 'factors': None}
     """
     taken = inspect.signature(get_model(kind).fit).parameters.values()
     return {p.name: p.default for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "days_per_year"}

@@ -90,6 +90,14 @@ class RiskJob:
                 f"the correlation was replaced by the nearest that is positive definite ({repair['method']}): "
                 f"Frobenius distance {repair['frobenius_distance']:.3g}, largest change {repair['largest_change']:.3g}"
             )
+        factors = self.calibration.get("factors")
+        if factors:
+            lines.append(
+                f"the correlation was replaced by one of {factors['factors']} factors ({factors['method']}), which "
+                f"explain {sum(factors['explained_variance']):.3g} of the variance: it differs from the estimate by "
+                f"{factors['root_mean_square_error']:.3g} in the root mean square, at most by "
+                f"{factors['largest_error']:.3g}"
+            )
         return lines
 
     @property

@@ -47,7 +47,7 @@ def stretch_bytes(spec: SimulationSpec, *, models: int = 1) -> int:
         rows = assets if state.per == "asset" else 1
         per_path += models * rows * (item if state.kind == "real" else 4)
     for shock in spec.model.shocks:
-        rows = assets if shock.per == "asset" else 1
+        rows = shock.count(assets)
         per_path += rows * (item if shock.kind in ("normal", "uniform") else 4)
         if shock.kind == "outcome":
             per_path += rows * 4
@@ -64,7 +64,7 @@ def _sampling_bytes(spec: SimulationSpec) -> int:
     if spec.sampling.method == "stratified":
         return 4 * item + 4 + low
     if spec.sampling.method == "sobol":
-        normals = [len(spec.assets) if s.per == "asset" else 1 for s in spec.model.shocks if s.kind == "normal"]
+        normals = [shock.count(len(spec.assets)) for shock in spec.model.shocks if shock.kind == "normal"]
         return sum(normals) * (spec.sampling.steps + 1) * item + max(normals) * (item + 4 + low)
     return 0
 

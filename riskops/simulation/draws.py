@@ -49,9 +49,8 @@ class Draws:
         self.paths, self.place = n, place
         self.arrays: list[Array] = []
         for shock in shocks:
-            factors = assets if shock.per == "asset" else 1
             whole = shock.kind in ("outcome", "word", "rows")
-            self.arrays.append(place.empty((factors, n), np.dtype(np.uint32) if whole else self.dtype))
+            self.arrays.append(place.empty((shock.count(assets), n), np.dtype(np.uint32) if whole else self.dtype))
         self.counters: Array = np.empty(0, np.uint32)
         self._prepare(tables)
 

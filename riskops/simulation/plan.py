@@ -38,7 +38,8 @@ class Workload:
     tail_paths: int = 0
     store_losses: bool = False
     store_paths: bool = False
-    attribution: bool = False
+    dependence: bool = False
+    contributions: bool = False
 
     @property
     def rows(self) -> int:
@@ -98,12 +99,19 @@ def _growth_bytes(spec: SimulationSpec, work: Workload) -> int:
 
 def draws_of_step(spec: SimulationSpec) -> int:
     """Words that a path takes in a step: one a factor of each shock."""
-    return sum(len(spec.assets) if shock.per == "asset" else 1 for shock in spec.model.shocks)
+    return sum(shock.count(len(spec.assets)) for shock in spec.model.shocks)
+
+
+def mixed_terms(spec: SimulationSpec) -> float:
+    """Multiply-adds that correlate an asset's normal in a step: one a factor, or half a row of the Cholesky factor."""
+    factors = sum(shock.factors for shock in spec.model.shocks)
+    return factors + 1.0 if factors else 0.5 * len(spec.assets)
 
 
 def _path_seconds(spec: SimulationSpec, work: Workload) -> float:
     assets = len(spec.assets)
-    step = draws_of_step(spec) * DRAW_SECONDS + work.models * assets * (0.5 * assets * MIX_SECONDS + KEEP_SECONDS)
+    terms = mixed_terms(spec)
+    step = draws_of_step(spec) * DRAW_SECONDS + work.models * assets * (terms * MIX_SECONDS + KEEP_SECONDS)
     return spec.steps * step + work.scenarios * work.times * assets * KEEP_SECONDS * (1 + work.portfolios)
 
 
@@ -179,7 +187,7 @@ def plan(
     held = min(size, spec.paths)
     growth, loss = held * _growth_bytes(spec, work), held * 8 * work.rows
     tail = _tail_bytes(spec, work, chunk=held)
-    stages = 1 + (work.portfolios > 0) * 3 + work.store_losses + work.store_paths + work.attribution * 2
+    stages = 1 + (work.portfolios > 0) * 3 + work.store_losses + work.store_paths + work.contributions * 2
     merges = -(-(chunks - 1) // (SPLIT_EVERY - 1)) if chunks > 1 else 1
     weights = 8 * work.horizons * spec.sampling.weighted
     stored = (8 * work.rows + weights) * work.store_losses + _growth_bytes(spec, work) * work.store_paths

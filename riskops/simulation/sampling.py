@@ -160,7 +160,7 @@ class Sampling:
             for shock, vector in getattr(self, name).items():
                 if shock not in shocks or shocks[shock].kind != kind:
                     raise InputError(f"sampling.{name}: model {model.kind} has no {kind} shock {shock!r}")
-                factors = len(model.assets) if shocks[shock].per == "asset" else 1
+                factors = shocks[shock].count(len(model.assets))
                 wanted = factors * factors if name == "rotation" else factors
                 if not vector or (len(vector) % factors if name == "tilt" else len(vector) != wanted):
                     raise InputError(f"sampling.{name}.{shock}: {len(vector)} numbers are not for {factors} factors")

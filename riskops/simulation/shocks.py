@@ -50,6 +50,38 @@ def _mix(out, draws, matrix):  # type: ignore[no-untyped-def]
                 j += 1
 
 
+@path_kernel(tables=("matrix",))
+def _mix_common(out, own, common, matrix):  # type: ignore[no-untyped-def]
+    """out[a] = matrix[a, factors] * own[a] + sum over j of matrix[a, j] * common[j], in the order of j; four terms
+    a sweep to spare loads."""
+    assets, n = out.shape
+    factors = common.shape[0]
+    strip = 1024
+    for start in range(0, n, strip):
+        stop = min(start + strip, n)
+        for a in range(assets):
+            row, drawn = out[a, start:stop], own[a, start:stop]
+            weight = matrix[a, factors]
+            for i in range(stop - start):
+                row[i] = weight * drawn[i]
+            j = 0
+            while j + 3 < factors:
+                m0, m1, m2, m3 = matrix[a, j], matrix[a, j + 1], matrix[a, j + 2], matrix[a, j + 3]
+                d0 = common[j, start:stop]
+                d1 = common[j + 1, start:stop]
+                d2 = common[j + 2, start:stop]
+                d3 = common[j + 3, start:stop]
+                for i in range(stop - start):
+                    row[i] = fma(m3, d3[i], fma(m2, d2[i], fma(m1, d1[i], fma(m0, d0[i], row[i]))))
+                j += 4
+            while j < factors:
+                m0 = matrix[a, j]
+                d0 = common[j, start:stop]
+                for i in range(stop - start):
+                    row[i] = fma(m0, d0[i], row[i])
+                j += 1
+
+
 #: States whose coefficients are blended; reading more of them from memory path by path is quicker.
 FEW_STATES = 4
 
@@ -125,6 +157,7 @@ class MixedShocks:
         self, shocks: Sequence[Shock], drawn: Sequence[Array], *, assets: int, dtype: np.dtype, place: Place = HOST
     ) -> None:
         self._shocks, self._drawn = shocks, drawn
+        self._place = {shock.name: place for place, shock in enumerate(shocks)}
         self._received: list[Array] = []
         for shock, array in zip(shocks, drawn, strict=True):
             if shock.kind == "outcome":
@@ -146,6 +179,8 @@ class MixedShocks:
                 few = tables[shock.mixing].shape[0] <= FEW_STATES
                 mix = _mix_few_states if few else _mix_many_states
                 mix(out, drawn, state[shock.selector], tables[shock.mixing])
+            elif shock.common is not None and shock.mixing is not None:
+                _mix_common(out, drawn, self._drawn[self._place[shock.common]], tables[shock.mixing])
             elif shock.mixing is not None:
                 _mix(out, drawn, tables[shock.mixing])
             received[shock.name] = out

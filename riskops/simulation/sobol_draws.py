@@ -59,7 +59,9 @@ class SobolDraws(Draws):
 
     def _prepare(self, tables: Mapping[str, Array]) -> None:
         empty, put, word = self.place.empty, self.place.put, np.dtype(np.uint32)
+        # common normals move all assets, so they come before each asset's own
         self._normal = [k for k, shock in enumerate(self.shocks) if shock.kind == "normal"]
+        self._normal.sort(key=lambda k: self.shocks[k].per != "factor")
         factors = [self.arrays[k].shape[0] for k in self._normal]
         steps, dtype = self.sampling.steps, self.dtype
         self._first = np.concatenate([[0], np.cumsum(factors)])

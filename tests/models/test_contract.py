@@ -18,7 +18,8 @@ from riskops.rng import tile_counters
 from riskops.simulation import SimulationSpec, path_job, simulate
 from tests.models.examples import example
 
-KINDS = sorted(BUILT_IN)
+#: Every kind, and the correlation by factors, whose draws the engine mixes in its own way.
+KINDS = [*sorted(BUILT_IN), "geometric_brownian_factors"]
 SIMULATOR = Path(__file__).parent / "advance_on_cuda.py"
 
 

@@ -181,8 +181,9 @@ def test_calibration_reports_window_and_options(returns):
         "window_start": "2021-03-16",
         "window_end": "2021-05-14",
         "days_per_year": 252.0,
-        "options": {"drift": "zero", "window": 60, "nearest_correlation": False},
+        "options": {"drift": "zero", "window": 60, "nearest_correlation": False, "factors": None},
         "nearest_correlation": None,
+        "factors": None,
     }
 
 
