@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -19,7 +22,18 @@ if TYPE_CHECKING:
     from riskops.config import Config
     from riskops.progress import Progress
 
-__all__ = ["cluster_keys", "cluster_of", "guarded", "kept", "load", "progress_bar", "say", "show", "write_file"]
+__all__ = [
+    "cluster_keys",
+    "cluster_of",
+    "guarded",
+    "kept",
+    "load",
+    "measured",
+    "progress_bar",
+    "say",
+    "show",
+    "write_file",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,9 +45,45 @@ INSIDE = ("threads", "synchronous", "processes")
 BAD_PLACE = (errno.EACCES, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
 
 
-def say(text: str) -> None:
-    """Print to standard error: standard output is for results alone."""
-    print(text, file=sys.stderr)
+#: Whether standard error takes JSON lines (``--log-json``) and nothing else.
+_as_json: ContextVar[bool] = ContextVar("as_json", default=False)
+
+
+def say(text: str, *, event: str = "notice") -> None:
+    """Print to standard error: standard output is for results alone. With ``--log-json`` it is an event instead."""
+    if not _as_json.get():
+        print(text, file=sys.stderr)
+        return
+    from riskops.progress import tell
+
+    failed = event in ("failed", "interrupted")
+    key, level = ("reason", logging.ERROR) if failed else ("message", logging.INFO)
+    tell(event, level=level, **{key: text.removeprefix("riskops: ").strip()})
+
+
+@contextmanager
+def _logged(as_json: bool) -> Iterator[None]:
+    """Where it was asked for, write what happens inside as JSON lines; an error that nobody expected too."""
+    if not as_json:
+        yield
+        return
+    from riskops.observe.json_lines import json_lines
+
+    token = _as_json.set(True)
+    try:
+        with json_lines(sys.stderr):
+            try:
+                yield
+            except (typer.Exit, typer.Abort):
+                raise
+            except Exception as problem:
+                from riskops.progress import tell
+
+                trace = "".join(traceback.format_exception(problem))
+                tell("failed", level=logging.CRITICAL, reason=repr(problem), traceback=trace)
+                raise typer.Exit(1) from None
+    finally:
+        _as_json.reset(token)
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -41,19 +91,23 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _logged(bool(kwargs.get("log_json"))):
+            return attempt(*args, **kwargs)
+
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except RiskopsError as problem:
             for line in str(problem).splitlines():
-                say(f"riskops: {line}")
+                say(f"riskops: {line}", event="failed")
             raise typer.Exit(2) from None
         except OSError as problem:
             if problem.errno not in BAD_PLACE or problem.filename is None:
                 raise
-            say(f"riskops: {problem.filename}: {problem.strerror}")
+            say(f"riskops: {problem.filename}: {problem.strerror}", event="failed")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            say("riskops: interrupted")
+            say("riskops: interrupted", event="interrupted")
             raise typer.Exit(130) from None
 
     return run
@@ -69,7 +123,7 @@ def kept(place: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         begun = RunDirectory(place).resumable
-        say(f"riskops: interrupted; {hint}" if begun else "riskops: interrupted; nothing was begun")
+        say(f"riskops: interrupted; {hint if begun else 'nothing was begun'}", event="interrupted")
         raise typer.Exit(130) from None
     except ClusterError as problem:
         if not RunDirectory(place).resumable:
@@ -116,10 +170,24 @@ def cluster_of(section: Mapping[str, Any], *, quiet: bool, watch: bool = False) 
 
 
 def progress_bar(quiet: bool) -> Progress:
-    """A progress bar on standard error; one that shows nothing when quiet."""
+    """A progress bar on standard error; one that shows nothing when quiet, and tells events with ``--log-json``."""
     from riskops.progress import Progress
 
-    return Progress(quiet=quiet)
+    return Progress(quiet=quiet or _as_json.get())
+
+
+@contextmanager
+def measured(progress: Progress, address: str | None, *, cluster: Cluster, quiet: bool = False) -> Iterator[Progress]:
+    """Serve the metrics of what ``progress`` watches at the address of ``--metrics-port``, if it was given."""
+    if address is None:
+        yield progress
+        return
+    from riskops.observe.metrics import serve_metrics
+
+    with serve_metrics(address, progress=progress, cluster=cluster) as link:
+        if not quiet:
+            say(f"metrics: {link}")
+        yield progress
 
 
 def show(renderable: Any) -> None:

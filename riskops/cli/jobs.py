@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from riskops.cli.frame import cluster_of, guarded, kept, load, progress_bar, say, show, write_file
-from riskops.cli.options import AsJson, ClusterName, ConfigPath, Overrides, Quiet, Workers
+from riskops.cli.frame import cluster_of, guarded, kept, load, measured, progress_bar, say, show, write_file
+from riskops.cli.options import AsJson, ClusterName, ConfigPath, LogJson, MetricsPort, Overrides, Quiet, Workers
 
 __all__ = ["bench", "init", "plan", "run"]
 
@@ -75,6 +75,8 @@ def run(
             "--dashboard", help="Show Dask's dashboard meanwhile, and keep its performance report in the run."
         ),
     ] = False,
+    metrics_port: MetricsPort = None,
+    log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Simulate, measure, stress; print and keep the report.
@@ -95,13 +97,18 @@ def run(
     RunDirectory(place).check_free()
     job = prepare(settings, title=config.stem)
     watch = dashboard or settings.cluster.dashboard
-    with kept(place), cluster_of(settings.cluster.model_dump(), quiet=quiet, watch=watch) as where:
+    progress = progress_bar(quiet)
+    with (
+        kept(place),
+        cluster_of(settings.cluster.model_dump(), quiet=quiet, watch=watch) as where,
+        measured(progress, metrics_port, cluster=where, quiet=quiet),
+    ):
         done = execute(
             job,
             configuration=settings.resolved(),
             out=place,
             cluster=where,
-            progress=progress_bar(quiet),
+            progress=progress,
             html=settings.report.html,
             performance=watch,
         )
@@ -122,6 +129,7 @@ def plan(
     overrides: Overrides = None,
     cluster: ClusterName = None,
     workers: Workers = None,
+    log_json: LogJson = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what would run: chunks, tasks, memory and disk.

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "ClusterName", "ConfigPath", "Overrides", "Quiet", "Root", "RunName", "Workers", "group"]
+__all__ = [
+    "AsJson",
+    "ClusterName",
+    "ConfigPath",
+    "LogJson",
+    "MetricsPort",
+    "Overrides",
+    "Quiet",
+    "Root",
+    "RunName",
+    "Workers",
+    "group",
+]
 
 ConfigPath = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, such as configs/market_risk.yaml.")
@@ -34,6 +46,22 @@ Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="How
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table: one line, the place of the result.")]
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="The folder in which run ids are looked up.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id under the root, or its path.")]
+LogJson = Annotated[
+    bool,
+    typer.Option(
+        "--log-json",
+        help="Write what happens to standard error as JSON, one object a line, in place of the progress bar and of "
+        "every other line there.",
+    ),
+]
+MetricsPort = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics-port",
+        metavar="PORT",
+        help="Serve Prometheus metrics of the work meanwhile, on this port of loopback; host:port for another address.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

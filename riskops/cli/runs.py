@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from riskops.cli.frame import cluster_keys, cluster_of, guarded, kept, progress_bar, say, show
-from riskops.cli.options import AsJson, ClusterName, Quiet, Root, RunName, Workers, group
+from riskops.cli.frame import cluster_keys, cluster_of, guarded, kept, measured, progress_bar, say, show
+from riskops.cli.options import AsJson, ClusterName, LogJson, MetricsPort, Quiet, Root, RunName, Workers, group
 
 __all__ = ["app"]
 
@@ -49,14 +49,21 @@ def _short(value: Any) -> Any:
 
 @app.command("show")
 @guarded
-def show_(name: RunName, root: Root = ROOT, as_json: AsJson = False) -> None:
-    """Show a run's figures, or its manifest (--json)."""
-    from riskops.report import summary_table
+def show_(
+    name: RunName,
+    root: Root = ROOT,
+    timings: Annotated[bool, typer.Option("--timings", help="Show where the time went, stage by stage.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run's figures, its timings (--timings), or its manifest (--json)."""
+    from riskops.report import summary_table, timings_table
     from riskops.run import find_run, open_run
 
     run = find_run(name, root=root)
     if as_json:
         print(json.dumps(run.manifest(), indent=1))
+    elif timings:
+        show(timings_table(run.manifest()["timings"]))
     else:
         show(summary_table(open_run(run.path)))
 
@@ -82,7 +89,13 @@ def verify_(name: RunName, root: Root = ROOT) -> None:
 @app.command("resume")
 @guarded
 def resume_(
-    name: RunName, root: Root = ROOT, cluster: ClusterName = None, workers: Workers = None, quiet: Quiet = False
+    name: RunName,
+    root: Root = ROOT,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    metrics_port: MetricsPort = None,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Finish an interrupted run, to the same bytes.
 
@@ -95,8 +108,13 @@ def resume_(
     run = find_run(name, root=root)
     begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"].get("cluster", {})
     section = {"kind": "threads"} | (begun if cluster is None else {}) | cluster_keys(cluster, workers)
-    with kept(run.path), cluster_of(section, quiet=quiet) as where:
-        done = resume(run, cluster=where, progress=progress_bar(quiet))
+    progress = progress_bar(quiet)
+    with (
+        kept(run.path),
+        cluster_of(section, quiet=quiet) as where,
+        measured(progress, metrics_port, cluster=where, quiet=quiet),
+    ):
+        done = resume(run, cluster=where, progress=progress)
     if not quiet:
         show(summary_table(open_run(done)))
     report = done / "report.html"
@@ -106,7 +124,12 @@ def resume_(
 @app.command("replay")
 @guarded
 def replay_(
-    name: RunName, root: Root = ROOT, cluster: ClusterName = None, workers: Workers = None, quiet: Quiet = False
+    name: RunName,
+    root: Root = ROOT,
+    cluster: ClusterName = None,
+    workers: Workers = None,
+    log_json: LogJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compute a run again; are the figures identical?
 

@@ -13,6 +13,7 @@ from riskops.report.plots import (
     stress_changes,
 )
 from riskops.report.tables import as_text, compare_table, listing_table, plan_table, summary_table, terminal
+from riskops.report.timings import profile_table, timing_rows, timings_table
 
 __all__ = [
     "as_text",
@@ -25,9 +26,12 @@ __all__ = [
     "listing_table",
     "loss_distribution",
     "plan_table",
+    "profile_table",
     "stress_bars",
     "stress_changes",
     "summary_table",
     "terminal",
+    "timing_rows",
+    "timings_table",
     "write_html",
 ]

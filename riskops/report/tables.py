@@ -15,7 +15,7 @@ from rich.text import Text
 from riskops.report.formatting import DASH, Figure, Money, count_text, horizon_text, level_text, short_name
 from riskops.report.view import SummaryRow, View
 
-__all__ = ["as_text", "compare_table", "listing_table", "plan_table", "summary_table", "terminal"]
+__all__ = ["as_text", "compare_table", "listing_table", "open_table", "plan_table", "summary_table", "terminal"]
 
 #: Columns of output that is no terminal; the tables fit them.
 WIDTH = 100
@@ -141,7 +141,7 @@ def _head(view: View, portfolio: str) -> Text:
     return head
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Table:
+def open_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Table:
     """An open table whose first ``names`` columns hold names; too wide a number breaks at its ±, and none is cut.
 
     An empty row stands for a gap.
@@ -187,7 +187,7 @@ def _risk_table(rows: Sequence[SummaryRow], money: Money) -> Table:
 
     full = cells(lambda figure: money.with_error(figure) + _mark(figure))
     shown = full if _fits(columns, full) else cells(lambda figure: money.text(figure.value) + _mark(figure))
-    return _table(f"Value at risk and expected shortfall, {money.unit}", columns, shown, names=2)
+    return open_table(f"Value at risk and expected shortfall, {money.unit}", columns, shown, names=2)
 
 
 def _mark(figure: Figure) -> str:
@@ -216,7 +216,7 @@ def _stress_table(view: View, portfolio: str, money: Money) -> Table:
     full = cells(money.with_error)
     shown = full if _fits(columns, full) else cells(lambda figure: money.text(figure.value))
     title = f"Stress at {level_text(level)} over {horizon_text(horizon)}, {money.unit}"
-    return _table(title, columns, shown, names=1)
+    return open_table(title, columns, shown, names=1)
 
 
 def compare_table(differences: Sequence[Mapping[str, Any]], *, most: int = 40) -> Table:

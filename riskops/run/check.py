@@ -19,6 +19,7 @@ from riskops.run.directory import RunDirectory, file_checksum, open_run
 from riskops.run.execute import PRICES, compute_results, plan_job, recorded_job, results_text
 from riskops.run.manifest import manifest_hash
 from riskops.run.stages import market_risk
+from riskops.run.watch import expect
 from riskops.simulation.store import array_checksum, checksum, stored_digests
 
 __all__ = ["Replay", "compare", "replay", "verify"]
@@ -168,6 +169,7 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     if job.device == "cuda" and not device_count():  # paths have the same bits on a CPU
         job = replace(job, device="cpu")
     plan_job(replace(job, store_losses=False, store_paths=False), cluster=cluster, place=run.path.parent)
+    expect(progress, job, run)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
     again, stored = json.loads(results_text(results)), _stored_results(run)
     # another version of riskops may well give the same figures: that is for the figures to show
