@@ -13,6 +13,7 @@ import typer
 from riskops.cli import describe, runs
 from riskops.cli.jobs import bench, init, plan, run
 from riskops.cli.options import group
+from riskops.cli.profile import profile
 
 __all__ = ["app", "main"]
 
@@ -29,6 +30,7 @@ app = group(
 app.command("init")(init)
 app.command("run")(run)
 app.command("plan")(plan)
+app.command("profile")(profile)
 app.add_typer(runs.app, name="runs")
 app.command("bench")(bench)
 app.add_typer(describe.app, name="describe")

@@ -65,6 +65,8 @@ class Progress:
         self.suspects: tuple[str, ...] = ()
         self.moving = 0.0
         """Seconds in which workers fetched inputs and unpacked tasks, summed over all of them."""
+        self.seconds = 0.0
+        """Seconds on the clock, of all computations together."""
 
     @contextmanager
     def watching(self, client: Client | None = None) -> Iterator[None]:
@@ -100,6 +102,7 @@ class Progress:
     def _keep(self, last: Snapshot) -> None:
         self.suspects = last.counts.suspects
         self.moving += last.counts.moving
+        self.seconds += last.elapsed
         self.stages = add_records(self.stages, last.records())
 
 
