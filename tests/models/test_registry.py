@@ -117,7 +117,7 @@ def test_registered_models_are_found_and_described():
     rows = {row["model"]: row for row in describe_models()}
     assert rows["toy_two_regimes"]["states"] == "log_growth (per asset), regime (index shared by all)"
     assert rows["toy_two_regimes"]["shocks"] == "diffusion (normal per asset), switch (word shared by all)"
-    assert rows["geometric_brownian"]["options"] == "drift, window, nearest_correlation"
+    assert rows["geometric_brownian"]["options"] == "drift, window, nearest_correlation, factors"
 
 
 @pytest.mark.parametrize("kind", ["toy_two_regimes", "toy_row_bootstrap", "toy_uniform"])

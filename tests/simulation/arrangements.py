@@ -18,7 +18,7 @@ def samplings(model: Model) -> Iterator[Sampling]:
     counts = [shock for shock in model.shocks if shock.kind == "outcome"]
 
     def factors(shock: Shock) -> int:
-        return len(model.assets) if shock.per == "asset" else 1
+        return shock.count(len(model.assets))
 
     yield Sampling()
     yield Sampling("antithetic")

@@ -77,7 +77,7 @@ def _scenarios(device: str) -> PathJob:
 def cases() -> dict[str, tuple[Case, int]]:
     """The jobs by name and how many paths of each: every model, every kind of shock, every arrangement, events."""
     found: dict[str, tuple[Case, int]] = {"scenarios": (_scenarios, FEW)}
-    for kind in sorted(BUILT_IN):
+    for kind in [*sorted(BUILT_IN), "geometric_brownian_factors"]:
         for sampling in samplings(example(kind)):
             for dtype in ("float32", "float64"):
                 n = FEW if sampling.groups.unit == "path" else TILE

@@ -45,6 +45,7 @@ IN_SIMULATOR = {
     "models in double precision": [f"{kind} plain float64" for kind in ("heston", "kou", "student_t_copula")],
     "double precision": ["geometric_brownian moment_matching float64", "geometric_brownian sobol float64"],
     "counts": ["merton importance float32"],
+    "factors": [f"geometric_brownian_factors {arrangement}" for arrangement in ("stratified float32", "sobol float64")],
     "shocks": ["scenarios", *on_device.toys()],
     "losses": ["whole:losses"],
     "graph": ["whole:graph"],
@@ -141,7 +142,10 @@ def counting() -> tuple[Any, list[int]]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", ["geometric_brownian", "merton", "regime_switching", "bootstrap", "heston"])
+@pytest.mark.parametrize(
+    "kind",
+    ["geometric_brownian", "geometric_brownian_factors", "merton", "regime_switching", "bootstrap", "heston"],
+)
 def test_the_projection_is_what_a_stretch_allocates(kind: str, dtype: str) -> None:
     for sampling in samplings(example(kind)):
         spec = SimulationSpec(example(kind), paths=4096, steps=3, dtype=dtype, sampling=sampling)  # type: ignore[arg-type]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from riskops.errors import InputError
 from riskops.models import Shock
 from riskops.rng import fill_normals, fill_uniforms, fill_words, tile_counters
 from riskops.scalar import exact_fma
@@ -57,6 +60,38 @@ def test_mixing_adds_in_the_order_of_the_factors_with_one_rounding_each(dtype: s
                 total = exact_fma(matrix[a, j], draws[j, path], total)
             assert found[a, path] == total
     np.testing.assert_allclose(found, matrix.astype(float) @ draws, atol=1e-5 if dtype == "float32" else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_factors_are_added_to_the_own_normal_in_their_order_with_one_rounding_each(dtype: str) -> None:
+    assets, factors = 5, 6  # a sweep of four factors, and a rest
+    matrix = np.random.default_rng(1).normal(size=(assets, factors + 1)).astype(dtype)
+    shocks = (Shock("mixed", mixing="m", common="c"), Shock("other", per="shared"), Shock("c", per="factor", factors=6))
+    found = received(shocks, {"m": matrix}, {}, assets=assets, dtype=dtype)["mixed"]
+    own = drawn(fill_normals, rows=assets, stream=0, dtype=np.dtype(dtype).type)
+    common = drawn(fill_normals, rows=factors, stream=2, dtype=np.dtype(dtype).type)
+    for path in (0, 1023, 1024, PATHS - 1):
+        for a in range(assets):
+            total = matrix[a, factors] * own[a, path]
+            for j in range(factors):
+                total = exact_fma(matrix[a, j], common[j, path], total)
+            assert found[a, path] == total
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"per": "factor"}, "normals per factor, and they alone, say how many factors there are"),
+        ({"factors": 2}, "normals per factor, and they alone, say how many factors there are"),
+        ({"kind": "word", "per": "factor", "factors": 2}, "normals per factor, and they alone"),
+        ({"common": "c"}, "common needs mixing without a selector"),
+        ({"common": "c", "mixing": "m", "selector": "s"}, "common needs mixing without a selector"),
+        ({"per": "factor", "factors": 2, "mixing": "m"}, "mixing needs normals per asset"),
+    ],
+)
+def test_shocks_by_factors_that_make_no_sense_are_refused(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=f"^shock x: {text}"):
+        Shock("x", **options)
 
 
 def test_a_selector_picks_the_matrix_of_each_path_and_adds_in_the_same_order() -> None:
