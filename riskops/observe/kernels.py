@@ -61,7 +61,9 @@ class KernelTimers:
             for name, place, attribute in self._places(models):
                 original = place.__dict__[attribute]
                 stack.callback(setattr, place, attribute, original)
-                setattr(place, attribute, self._timed(name, original))
+                static = isinstance(original, staticmethod)
+                timed = self._timed(name, original.__func__ if static else original)
+                setattr(place, attribute, staticmethod(timed) if static else timed)
             yield
 
     def _timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
