@@ -21,6 +21,7 @@ from typing import Any
 import xarray as xr
 
 from riskops.errors import StoreError
+from riskops.simulation.location import Location, location
 
 __all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run"]
 
@@ -91,6 +92,29 @@ class RunDirectory:
     def store(self) -> Path:
         """The Zarr group."""
         return self.home / STORE
+
+    @property
+    def arrays(self) -> Location:
+        """The Zarr group of the arrays over paths: the run's own, or one at the URL that its manifest names."""
+        return self._elsewhere / STORE if self._elsewhere is not None else self.store
+
+    @property
+    def checkpoints(self) -> Location:
+        """What a run in the making keeps beside its arrays, to be resumed from."""
+        return (self.partial if self._elsewhere is None else self._elsewhere) / CHECKPOINTS
+
+    @property
+    def _elsewhere(self) -> Location | None:
+        url = self.manifest().get("how", {}).get("store_url") if (self.home / MANIFEST).is_file() else None
+        return None if url is None else location(url)
+
+    def identity(self) -> str:
+        """What the chunks of this run are chunks of: the hash of its specification, but for the number of paths."""
+        if not (self.home / MANIFEST).is_file():
+            return ""
+        what = self.manifest().get("what", {})
+        simulation = {name: value for name, value in what.get("simulation", {}).items() if name != "paths"}
+        return hashlib.sha256(canonical({**what, "simulation": simulation}).encode()).hexdigest()
 
     @property
     def resumable(self) -> bool:

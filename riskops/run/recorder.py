@@ -8,10 +8,8 @@ visits the work behind it; ``checkpoint`` does the same for the states of a redu
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -21,15 +19,16 @@ import numpy.typing as npt
 import xarray as xr
 from dask.base import tokenize
 
+from riskops.errors import StoreError
 from riskops.reductions.tree import TileTree
-from riskops.run.directory import CHECKPOINTS, RunDirectory
+from riskops.run.directory import RunDirectory
+from riskops.simulation.records import Records
 from riskops.simulation.store import (
     check_reserved,
     create_store,
     digest_paths,
     read_again,
     read_paths,
-    reserve,
     stored_chunks,
     write_paths,
 )
@@ -45,21 +44,20 @@ class Recorder:
         self.digests: dict[str, da.Array] = {}
         self.found: dict[str, int] = {}
         self._kept: dict[str, xr.DataArray] = {}
+        self._store = self._run.arrays
+        self._records = Records(self._run.checkpoints, self._run.identity())
 
     def keep(self, ds: xr.Dataset, name: str) -> xr.Dataset:
         """Store an array over paths and return the dataset with the chunks that are already there read back.
 
-        An array that is stored already in another shape, dtype or cutting is a ``StoreError``.
+        A chunk is there when it is whole and its record says that it is of this run. An array that is stored already
+        in another shape, dtype or cutting is a ``StoreError``.
         """
-        array, data, store = ds[name], ds[name].data, self._run.store
+        array, data, store = ds[name], ds[name].data, self._store
         sizes = data.chunks[-1]
-        if (store / name / "zarr.json").exists():
-            check_reserved(store, array, chunk_paths=sizes[0])
-            whole = stored_chunks(store, name)
-        else:
-            create_store(store)
-            reserve(store, array, chunk_paths=sizes[0])
-            whole = [False] * len(sizes)
+        create_store(store)
+        check_reserved(store, array, chunk_paths=sizes[0])
+        whole = stored_chunks(store, name, records=self._records)
         self.found[name] = sum(whole)
         bounds = np.cumsum([0, *sizes]).tolist()
         parts, digests = [], []
@@ -70,7 +68,7 @@ class Recorder:
                 digests.append(digest_paths(part))
             else:
                 part = data if not any(whole) else data.blocks[(..., slice(first, last))]
-                digests.append(write_paths(_like(array, part), store, first_path=start))
+                digests.append(write_paths(_like(array, part), store, first_path=start, records=self._records))
             parts.append(part)
         self.digests[name] = da.concatenate(digests, axis=0) if len(digests) > 1 else digests[0]
         kept = da.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
@@ -93,31 +91,30 @@ class Recorder:
             Shape, dtype and chunks of the kept array. Each block waits for ``after`` and for its own chunk to be
             written or checked; compute it together with :attr:`digests`.
         """
-        return read_again(self._run.store, self._kept[name], digests=self.digests[name], after=after)
+        return read_again(self._store, self._kept[name], digests=self.digests[name], after=after)
 
     def checkpoint(self, states: da.Array, name: str) -> da.Array:
         """Write the state of each chunk, a tree of tiles, beside the run while it is made; read those that are
         there."""
-        folder = self._run.home / CHECKPOINTS
-        folder.mkdir(exist_ok=True)
-        files = [folder / f"{name}-{index:06d}.npz" for index in range(states.shape[0])]
-        there = [_readable(file) for file in files]
+        there = [_readable(self._records, name, index) for index in range(states.shape[0])]
         self.found[f"{name} states"] = sum(there)
         parts = []
         for ready, first, last in _stretches(there):
-            names = [str(file) for file in files[first:last]]
             part = states if not any(there) else states.blocks[first:last]
             function = _load_state if ready else _save_state
+            token = tokenize(str(self._records.folder), first, part.name)
             inputs = [] if ready else [part]
             parts.append(
                 da.map_blocks(
                     function,
                     *inputs,
-                    files=names,
-                    chunks=((1,) * len(names),),
+                    records=self._records,
+                    name_of_states=name,
+                    first=first,
+                    chunks=((1,) * (last - first),),
                     dtype=object,
                     meta=np.empty((0,), object),
-                    name=f"{'load' if ready else 'checkpoint'}-{name}-{tokenize(names, part.name)}",
+                    name=f"{'load' if ready else 'checkpoint'}-{name}-{token}",
                 )
             )
         return da.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -137,19 +134,20 @@ def _stretches(flags: Sequence[bool]) -> list[tuple[bool, int, int]]:
     return out
 
 
-def _readable(file: Path) -> bool:
-    if not file.exists():
+def _readable(records: Records, name: str, index: int) -> bool:
+    found = records.read(name, index)
+    if found is None:
         return False
     try:
-        _tree(_arrays(file))
+        _tree(_arrays(found))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return False
     return True
 
 
-def _arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a checkpoint; the archive checks its own CRC32, and no pickle is read."""
-    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
+def _arrays(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a state; no pickle is read."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
@@ -163,19 +161,27 @@ def _tree(arrays: Mapping[str, npt.NDArray[Any]]) -> TileTree:
 
 
 def _save_state(
-    block: npt.NDArray[Any], files: Sequence[str], block_info: Mapping[Any, Any] | None = None
+    block: npt.NDArray[Any],
+    records: Records,
+    name_of_states: str,
+    first: int,
+    block_info: Mapping[Any, Any] | None = None,
 ) -> npt.NDArray[Any]:
     assert block_info is not None  # map_blocks gives it to every real block
-    file = Path(files[block_info[None]["chunk-location"][0]])
-    draft = file.with_suffix(".tmp")
-    with draft.open("wb") as target:
-        np.savez(target, allow_pickle=False, **_flat(block.item()))
-    os.replace(draft, file)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **_flat(block.item()))
+    records.write(name_of_states, first + block_info[None]["chunk-location"][0], content.getvalue())
     return block
 
 
-def _load_state(files: Sequence[str], block_info: Mapping[Any, Any] | None = None) -> npt.NDArray[Any]:
+def _load_state(
+    records: Records, name_of_states: str, first: int, block_info: Mapping[Any, Any] | None = None
+) -> npt.NDArray[Any]:
     assert block_info is not None  # map_blocks gives it to every real block
+    index = first + block_info[None]["chunk-location"][0]
+    content = records.read(name_of_states, index)
+    if content is None:
+        raise StoreError(f"{records.folder}: {name_of_states}, state {index}: gone or damaged since the run resumed")
     out = np.empty(1, object)
-    out[0] = _tree(_arrays(Path(files[block_info[None]["chunk-location"][0]])))
+    out[0] = _tree(_arrays(content))
     return out

@@ -9,8 +9,11 @@ those, in order, and so does not depend on the chunks (contract C5).
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,21 @@ import zarr
 from dask.base import tokenize
 from dask.layers import ArraySliceDep
 from zarr.codecs import BytesCodec, Crc32cCodec
+from zarr.storage import MemoryStore
 
 from riskops.backend import to_host
 from riskops.errors import StoreError
 from riskops.rng import TILE
+from riskops.simulation.chunkfile import (
+    DIGEST_BYTES,
+    METADATA,
+    StoredArray,
+    read_metadata,
+    stored_array,
+    tile_digests,
+)
+from riskops.simulation.location import Location, write_object, zarr_store
+from riskops.simulation.records import Records
 
 __all__ = [
     "array_checksum",
@@ -33,6 +47,7 @@ __all__ = [
     "checksum",
     "create_store",
     "digest_paths",
+    "open_store",
     "read_again",
     "read_paths",
     "reserve",
@@ -42,18 +57,25 @@ __all__ = [
     "write_small",
 ]
 
-DIGEST_BYTES = 32
+
+def create_store(store: Location) -> None:
+    """Make an empty Zarr group; one that exists is left as it is, unless its metadata are damaged."""
+    if read_metadata(store) is None:
+        group = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
+        write_object(store / METADATA, json.dumps(group, indent=2).encode())
 
 
-def create_store(store: Path) -> None:
-    """Make an empty Zarr group; one that exists is left as it is."""
-    zarr.open_group(store, mode="a", zarr_format=3)
+def open_store(store: Location) -> xr.Dataset:
+    """Open a Zarr group with xarray, lazily."""
+    opened, group = zarr_store(store)
+    return xr.open_zarr(opened, group=group, consolidated=False)
 
 
-def reserve(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
-    """Write the metadata of an array over paths, without a chunk; the last dim is ``path``."""
-    zarr.open_group(store, mode="a", zarr_format=3).create_array(
-        str(array.name),
+def _metadata(array: xr.DataArray, chunk_paths: int) -> bytes:
+    """The metadata of an array over paths, as zarr writes them."""
+    memory: dict[str, Any] = {}
+    zarr.create_array(
+        MemoryStore(memory),
         shape=array.shape,
         chunks=(*array.shape[:-1], min(chunk_paths, array.shape[-1])),
         dtype=array.dtype,
@@ -62,33 +84,35 @@ def reserve(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
         fill_value=np.nan,
         dimension_names=[str(d) for d in array.dims],
         attributes={str(k): v for k, v in array.attrs.items()},
-        config={"write_empty_chunks": True},
+        zarr_format=3,
     )
+    return bytes(memory[METADATA].to_bytes())
 
 
-def check_reserved(store: Path, array: xr.DataArray, *, chunk_paths: int) -> None:
-    """Hold a stored array to the shape, dtype and chunks of ``array``; one of fewer paths, all in whole chunks, is
-    extended, and anything else is refused: nothing in it could be used."""
-    found = zarr.open_array(store, path=str(array.name), mode="r")
-    held = (found.shape, str(found.dtype), found.chunks[-1])
-    wanted = (array.shape, str(array.dtype), min(chunk_paths, array.shape[-1]))
-    same_rows = (found.shape[:-1], *held[1:]) == (array.shape[:-1], *wanted[1:])
-    if same_rows and found.shape[-1] < array.shape[-1] and found.shape[-1] % found.chunks[-1] == 0:
-        zarr.open_array(store, path=str(array.name), mode="r+").resize(array.shape)
-    elif held != wanted:
-        texts = [f"{dtype} {shape} in chunks of {chunk} paths" for shape, dtype, chunk in (held, wanted)]
-        raise StoreError(f"{store.parent.name}: {array.name} is stored as {texts[0]}, not as {texts[1]}")
+def reserve(store: Location, array: xr.DataArray, *, chunk_paths: int) -> None:
+    """Write the metadata of an array over paths, without a chunk; the last dim is ``path``."""
+    write_object(store / str(array.name) / METADATA, _metadata(array, chunk_paths))
 
 
-def _tile_digests(block: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """The sha256 of each tile of a block, ``(tile, 32)``: the tile's numbers in little-endian C order."""
-    little = block.astype(block.dtype.newbyteorder("<"), copy=False)
-    tiles = -(-block.shape[-1] // TILE)
-    digests = np.empty((tiles, DIGEST_BYTES), np.uint8)
-    for t in range(tiles):
-        tile = np.ascontiguousarray(little[..., t * TILE : (t + 1) * TILE])
-        digests[t] = np.frombuffer(hashlib.sha256(tile.data).digest(), np.uint8)
-    return digests
+def check_reserved(store: Location, array: xr.DataArray, *, chunk_paths: int) -> None:
+    """Reserve an array that may be there: hold it to the shape, dtype and chunks of ``array``.
+
+    One of fewer paths, all in whole chunks, is extended, and anything else is refused: nothing in it could be used.
+    Metadata that are missing or damaged are written anew.
+    """
+    name = str(array.name)
+    wanted = StoredArray(store, name, array.shape, str(array.dtype), min(chunk_paths, array.shape[-1]))
+    try:
+        found = stored_array(store, name)
+    except StoreError:
+        found = wanted
+    shorter = found.shape[:-1] == wanted.shape[:-1] and found.shape[-1] < wanted.shape[-1]
+    extended = shorter and found.shape[-1] % found.chunk_paths == 0
+    if (found.dtype, found.chunk_paths) != (wanted.dtype, wanted.chunk_paths) or not (
+        extended or found.shape == wanted.shape
+    ):
+        raise StoreError(f"{store.parent.name}: {name} is stored as {found.describe()}, not as {wanted.describe()}")
+    reserve(store, array, chunk_paths=chunk_paths)
 
 
 def checksum(digests: npt.NDArray[np.uint8]) -> str:
@@ -105,7 +129,9 @@ def array_checksum(array: npt.NDArray[Any]) -> str:
     return hashlib.sha256(hashlib.sha256(data).digest()).hexdigest()
 
 
-def write_paths(array: xr.DataArray, store: Path, *, first_path: int = 0) -> da.Array:
+def write_paths(
+    array: xr.DataArray, store: Location, *, first_path: int = 0, records: Records | None = None
+) -> da.Array:
     """Write an array over paths lazily into the place that :func:`reserve` made.
 
     Parameters
@@ -116,6 +142,8 @@ def write_paths(array: xr.DataArray, store: Path, *, first_path: int = 0) -> da.
         The Zarr group.
     first_path
         Global number of the array's first path.
+    records
+        Where the digests of each chunk are recorded once it is stored; None: nowhere.
 
     Returns
     -------
@@ -127,9 +155,9 @@ def write_paths(array: xr.DataArray, store: Path, *, first_path: int = 0) -> da.
     return da.map_blocks(
         _write_block,
         data,
-        store=str(store),
-        variable=str(array.name),
+        target=stored_array(store, str(array.name)),
         first_path=first_path,
+        records=records,
         drop_axis=list(range(data.ndim - 1)),
         new_axis=1,
         chunks=(tiles, (DIGEST_BYTES,)),
@@ -139,14 +167,30 @@ def write_paths(array: xr.DataArray, store: Path, *, first_path: int = 0) -> da.
     )
 
 
-def read_paths(store: Path, array: xr.DataArray, start: int, stop: int) -> da.Array:
+def _write_block(
+    block: npt.NDArray[Any],
+    target: StoredArray,
+    first_path: int,
+    records: Records | None,
+    block_info: Mapping[Any, Any] | None = None,
+) -> npt.NDArray[np.uint8]:
+    assert block_info is not None  # map_blocks gives it to every real block
+    block = to_host(block)
+    index = target.write(first_path + block_info[0]["array-location"][-1][0], block)
+    digests = tile_digests(block)
+    if records is not None:
+        records.write(target.name, index, digests.tobytes())
+    return digests
+
+
+def read_paths(store: Location, array: xr.DataArray, start: int, stop: int) -> da.Array:
     """Read a range of whole chunks of a stored array lazily; ``array`` gives name, dtype and shape."""
-    size = zarr.open_array(store, path=str(array.name), mode="r").chunks[-1]
+    source = stored_array(store, str(array.name))
+    size = source.chunk_paths
     sizes = tuple(min(size, stop - first) for first in range(start, stop, size))
     return da.map_blocks(
         _read_block,
-        store=str(store),
-        variable=str(array.name),
+        source=source,
         first_path=start,
         chunks=(*((length,) for length in array.shape[:-1]), sizes),
         dtype=array.dtype,
@@ -155,7 +199,13 @@ def read_paths(store: Path, array: xr.DataArray, start: int, stop: int) -> da.Ar
     )
 
 
-def read_again(store: Path, array: xr.DataArray, *, digests: da.Array, after: da.Array) -> da.Array:
+def _read_block(source: StoredArray, first_path: int, block_info: Mapping[Any, Any] | None = None) -> npt.NDArray[Any]:
+    assert block_info is not None  # map_blocks gives it to every real block
+    start, stop = block_info[None]["array-location"][-1]
+    return source.read((first_path + start) // source.chunk_paths)[..., : stop - start]
+
+
+def read_again(store: Location, array: xr.DataArray, *, digests: da.Array, after: da.Array) -> da.Array:
     """Read a stored array a second time, each chunk once its tile digests and ``after``, a 0-d array, are there.
 
     The layer shares no key with what made the array, so that Dask lets go of the first chunks; the digests have to be
@@ -175,31 +225,22 @@ def read_again(store: Path, array: xr.DataArray, *, digests: da.Array, after: da
         new_axes=leading,
         adjust_chunks={"path": data.chunks[-1]},
         align_arrays=False,
-        store=str(store),
-        variable=str(array.name),
+        source=stored_array(store, str(array.name)),
         dtype=array.dtype,
         meta=np.empty((0,) * array.ndim, array.dtype),
         name=f"reread-{array.name}-{tokenize(str(store), digests.name, after.name)}",
     )
 
 
-def _reread_block(place: tuple[slice], written: Any, after: Any, *, store: str, variable: str) -> npt.NDArray[Any]:
-    return _read(Path(store), variable, place[0].start, place[0].stop)
-
-
-def _read_block(
-    store: str, variable: str, first_path: int, block_info: Mapping[Any, Any] | None = None
-) -> npt.NDArray[Any]:
-    assert block_info is not None  # map_blocks gives it to every real block
-    start, stop = block_info[None]["array-location"][-1]
-    return _read(Path(store), variable, first_path + start, first_path + stop)
+def _reread_block(place: tuple[slice], written: Any, after: Any, *, source: StoredArray) -> npt.NDArray[Any]:
+    return source.read(place[0].start // source.chunk_paths)
 
 
 def digest_paths(array: da.Array) -> da.Array:
     """The tile digests ``(tile, 32)`` of a lazy array over paths, without writing it."""
     tiles = tuple(-(-size // TILE) for size in array.chunks[-1])
     return da.map_blocks(
-        _tile_digests,
+        tile_digests,
         array,
         drop_axis=list(range(array.ndim - 1)),
         new_axis=1,
@@ -210,58 +251,31 @@ def digest_paths(array: da.Array) -> da.Array:
     )
 
 
-def _write_block(
-    block: npt.NDArray[Any],
-    store: str,
-    variable: str,
-    first_path: int,
-    block_info: Mapping[Any, Any] | None = None,
-) -> npt.NDArray[np.uint8]:
-    assert block_info is not None  # map_blocks gives it to every real block
-    block = to_host(block)
-    start, stop = block_info[0]["array-location"][-1]
-    target = zarr.open_array(store, path=variable, mode="r+", config={"write_empty_chunks": True})
-    target[..., first_path + start : first_path + stop] = block
-    return _tile_digests(block)
+def stored_chunks(store: Location, name: str, *, records: Records | None = None) -> list[bool]:
+    """Which chunks of an array are there and whole: present, right in length and in their CRC32C, without NaN; and,
+    where there are records, what their record says: no other run's."""
+    array = stored_array(store, name)
 
-
-def _read(store: Path, name: str, start: int, stop: int) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(zarr.open_array(store, path=name, mode="r")[..., start:stop])
-    except (ValueError, RuntimeError, OSError, KeyError) as problem:
-        raise StoreError(f"{store.parent.name}: {name}, paths {start} to {stop}: damaged ({problem})") from problem
-
-
-def stored_chunks(store: Path, name: str) -> list[bool]:
-    """Which chunks of an array are there and whole: present, right in length and in their CRC32C, without NaN."""
-    array = zarr.open_array(store, path=name, mode="r")
-    size, paths = array.chunks[-1], array.shape[-1]
-    whole = []
-    for index in range(-(-paths // size)):
-        key = f"{name}/" + array.metadata.encode_chunk_key((0,) * (array.ndim - 1) + (index,))
-        if not (store / key).exists():
-            whole.append(False)
-            continue
+    def whole(index: int) -> bool:
+        recorded = None if records is None else records.read(name, index)
+        if records is not None and recorded is None:
+            return False
         try:
-            block = _read(store, name, index * size, min((index + 1) * size, paths))
-            whole.append(not bool(np.isnan(block).any()))
+            digests = array.digests(index)
         except StoreError:
-            whole.append(False)
-    return whole
+            return False
+        return recorded is None or digests.tobytes() == recorded
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(whole, range(array.chunks)))
 
 
-def stored_digests(store: Path, name: str, *, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
+def stored_digests(store: Location, name: str, *, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
     """Read an array again, chunk by chunk, and return the digests of its tiles; a missing or damaged chunk is an
     error."""
-    array = zarr.open_array(store, path=name, mode="r")
-    size, paths = array.chunks[-1], array.shape[-1] if stop is None else stop
-    parts = []
-    for first in range(start, paths, size):
-        block = _read(store, name, first, min(first + size, paths))
-        if np.isnan(block).any():
-            raise StoreError(f"{store.parent.name}: {name}, paths {first} to {first + block.shape[-1]}: missing")
-        parts.append(_tile_digests(block))
-    return np.concatenate(parts)
+    array = stored_array(store, name)
+    last = array.chunks if stop is None else -(-stop // array.chunk_paths)
+    return np.concatenate([array.digests(index) for index in range(start // array.chunk_paths, last)])
 
 
 def write_small(ds: xr.Dataset, store: Path) -> None:

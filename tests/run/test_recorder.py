@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from riskops.models import GeometricBrownianMotion
 from riskops.reductions import CoMoments, chunk_states, combine_states, finalized
 from riskops.run import Recorder, RunDirectory
 from riskops.simulation import SimulationSpec, simulate
+from riskops.simulation.records import Records
 from riskops.simulation.store import checksum, stored_digests
 
 CHUNK, PATHS = 1024, 5000
@@ -201,7 +203,7 @@ def reduced(run: RunDirectory) -> tuple[dict[str, npt.NDArray[np.float64]], Reco
 def test_states_are_kept_and_read_again(run: RunDirectory) -> None:
     first, recorder, drawn = reduced(run)
     files = sorted((run.partial / "checkpoints").iterdir())
-    assert [file.name for file in files] == [f"returns-{i:06d}.npz" for i in range(5)]
+    assert [file.name for file in files] == [f"returns-{i:06d}.record" for i in range(5)]
     assert (recorder.found["returns states"], drawn) == (0, 5)
     missing(files[0])
     for spoil, file in zip((truncated, flipped, empty), files[1:], strict=False):
@@ -215,8 +217,10 @@ def test_states_are_kept_and_read_again(run: RunDirectory) -> None:
 def test_no_pickle_is_read(run: RunDirectory) -> None:
     """Contract C9: a checkpoint that holds objects is as good as none."""
     reduced(run)
-    file = run.partial / "checkpoints" / "returns-000000.npz"
-    np.savez(file, level=np.array([print], object), index=np.zeros(1))
+    file = run.partial / "checkpoints" / "returns-000000.record"
+    content = io.BytesIO()
+    np.savez(content, level=np.array([print], object), index=np.zeros(1))
+    Records(run.checkpoints, run.identity()).write("returns", 0, content.getvalue())
     assert pickle.dumps(print) in file.read_bytes() or b"print" in file.read_bytes()
     _, recorder, drawn = reduced(run)
     assert (recorder.found["returns states"], drawn) == (4, 1)
