@@ -11,6 +11,7 @@ import xarray as xr
 from riskops.report import plots
 from riskops.report.formatting import DASH, Figure, Money, horizon_text, level_text, percent_text
 from riskops.report.sampling import SAMPLING_NOTES
+from riskops.report.timings import timing_rows
 from riskops.report.view import BASE, StressRow, View
 
 __all__ = ["write_html"]
@@ -26,6 +27,7 @@ def write_html(
     path: str | Path,
     configuration: str,
     lineage: Mapping[str, Any],
+    timings: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Path:
     """Write the report of a run.
@@ -41,6 +43,8 @@ def write_html(
         The resolved configuration as text.
     lineage
         Hashes, seed, versions and the like by name; mappings may be nested.
+    timings
+        Where the time went, as :func:`riskops.report.timing_rows` takes it; its section is left out when None.
     title
         The page's title; that of the results when None.
 
@@ -98,6 +102,8 @@ def write_html(
             sampling=SAMPLING_NOTES.get(str(view.attrs.get("sampling")), ""),
             configuration=configuration,
             lineage=list(_flat(lineage)),
+            timings=None if timings is None else timing_rows(timings),
+            seconds=0.0 if timings is None else timings["seconds"],
             dash=DASH,
         )
     )

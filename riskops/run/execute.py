@@ -16,69 +16,26 @@ import xarray as xr
 
 import riskops
 from riskops.cluster import Cluster
-from riskops.config import to_yaml
 from riskops.errors import PlanError, StoreError
 from riskops.market import prices_checksum
 from riskops.progress import Progress
-from riskops.report import figures, figures_csv, write_html
+from riskops.report import figures, figures_csv
 from riskops.run.device import describe_device, settle_device
 from riskops.run.directory import MANIFEST, STORE, RunDirectory, canonical, file_checksum
 from riskops.run.job import RiskJob, spec_hash
-from riskops.run.manifest import first_manifest, lineage, now, sealed
+from riskops.run.manifest import first_manifest, now, sealed
+from riskops.run.page import write_page
+from riskops.run.planning import cut_job, plan_job
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
-from riskops.run.target import first_batch, next_batch
+from riskops.run.target import next_batch
 from riskops.run.watch import expect, tell_begun, tell_complete, tell_planned, timings_of
-from riskops.simulation import Plan, plan
 from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
 
-__all__ = ["compute_results", "execute", "plan_job", "recorded_job", "results_text", "resume"]
+__all__ = ["compute_results", "execute", "recorded_job", "results_text", "resume"]
 
 PRICES = "prices"
-
-
-def plan_job(job: RiskJob, *, cluster: Cluster, place: Path, held: int = 0) -> Plan:
-    """Plan a job for a cluster and refuse what will not fit.
-
-    Parameters
-    ----------
-    job
-        What to compute.
-    cluster
-        Where; its memory and threads bound the plan.
-    place
-        Where the run will be stored, for the free disk.
-    held
-        Bytes of the run that are stored already.
-
-    Returns
-    -------
-    Plan
-        Chunks, tasks, bytes on disk and peak memory of a worker.
-
-    Raises
-    ------
-    PlanError
-        Memory or disk do not suffice; one line that names the setting to change.
-
-    Examples
-    --------
-    >>> from riskops.cluster import open_cluster
-    >>> from riskops.run.example import small_job
-    >>> with open_cluster("synchronous") as cluster:
-    ...     plan_job(small_job(), cluster=cluster, place=Path("runs")).chunks
-    1
-    """
-    home = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
-    local = cluster.client is None  # the threads of this process share one memory
-    workers, memory = (
-        (1, cluster.memory_per_worker * cluster.workers) if local else (cluster.workers, cluster.memory_per_worker)
-    )
-    projected = plan(
-        job.spec, work=job.workload, memory=memory, threads=max(1, cluster.threads // workers), workers=workers
-    )
-    return tell_planned(projected).check(memory=memory, free_disk=shutil.disk_usage(home).free + held)
 
 
 def execute(
@@ -132,12 +89,7 @@ def execute(
     ...     sorted(path.name for path in run.iterdir())
     ['configuration.json', 'figures.csv', 'manifest.json', 'results.json', 'results.zarr']
     """
-    projected = plan_job(job, cluster=cluster, place=out.parent)
-    job = replace(job, spec=replace(job.spec, chunk_paths=projected.chunk_paths))
-    if job.bounds is not None:
-        first = first_batch(job.spec, bounds=job.bounds)
-        job = replace(job, spec=replace(job.spec, paths=first))
-        projected = plan_job(job, cluster=cluster, place=out.parent)
+    job, projected = cut_job(job, cluster=cluster, place=out.parent)
     wanted = job.device
     job, choice = settle_device(job, cluster=cluster)
     run = RunDirectory(out)
@@ -286,13 +238,7 @@ def _complete(
         "arrays": dict(sorted(checksums.items())),
     }
     if manifest["how"]["html"]:
-        write_html(
-            results,
-            path=run.partial / "report.html",
-            configuration=to_yaml(manifest["configuration"]),
-            lineage=lineage(final),
-            title=job.title,
-        )
+        write_page(results, path=run.partial / "report.html", manifest=final, title=job.title)
     files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name != MANIFEST)
     final["files"] = {path.name: file_checksum(path) for path in files}
     return tell_complete(run.finish(sealed(final)), final["timings"])
