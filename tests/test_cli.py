@@ -457,7 +457,7 @@ def test_a_place_that_is_taken_or_cannot_be_written_is_refused(small: Path) -> N
 @pytest.mark.parametrize(
     ("where", "line"),
     [
-        ("thread", "--cluster: 'thread' is not threads, synchronous, processes or an address such as tcp://host:8786"),
+        ("thread", "--cluster: 'thread' is not threads, synchronous, processes, cuda, ssh, slurm, pbs, lsf, "),
         ("tcp://10.1.2.3:8786", "cluster.address: tcp://10.1.2.3:8786 is neither on this machine nor encrypted"),
         ("tls://127.0.0.1:8786", "cluster.address: tls://127.0.0.1:8786 needs certificates"),
         ("gopher://127.0.0.1:8786", "cluster.address: 'gopher://127.0.0.1:8786' is not an address such as"),

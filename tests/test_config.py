@@ -140,7 +140,15 @@ def test_model_options_are_those_of_fit(load: Loader) -> None:
         ("stress.library=nowhere", "stress.library: 'nowhere' is no file, and no library of riskops (market"),
         ("stress.scenarios=crash", "stress.scenarios: 'crash' is not all or a list of scenario names"),
         ("stress.scenarios=[crash_20]", "stress.library: is missing; stress.scenarios names scenarios of a library"),
-        ("cluster.kind=slurm", "cluster.kind: 'slurm' is not threads, synchronous, processes or address"),
+        (
+            "cluster.kind=grid",
+            "cluster.kind: 'grid' is not threads, synchronous, processes, address, cuda, ssh, ",
+        ),
+        ("cluster.kind=slurm", "cluster.memory_limit: is missing; kind slurm asks for that much for each worker"),
+        ("cluster.threads_per_worker=2", "cluster.threads_per_worker: 2 has no meaning with cluster.kind: threads"),
+        ("cluster.tls={ca: a}", "cluster.tls.cert: is missing; TLS needs ca, cert and key"),
+        ("cluster.adaptive={minimum: 1}", "cluster.adaptive.maximum: is missing; adaptive scaling needs minimum and"),
+        ("cluster.options={queue: a}", "cluster.options.queue: has no meaning with cluster.kind: threads; it is an op"),
         ("cluster.kind=address", "cluster.address: is missing; cluster.kind address needs a scheduler's address"),
         ("cluster.address=tls://h:1", "cluster.address: 'tls://h:1' is given, but cluster.kind is threads"),
         ("cluster.address=h", "cluster.address: 'h' is not a scheduler's address (tls://host:8786) or null"),
@@ -311,13 +319,12 @@ def test_resolved_holds_every_key_as_plain_data(load: Loader) -> None:
     assert plain["risk"]["levels"] == [0.95, 0.99]
 
     def keys_of(name: str, value: Any) -> set[str]:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not value:
             return {name}
         return {key for inner in value for key in keys_of(f"{name}.{inner}" if name else inner, value[inner])}
 
-    assert keys_of("", plain) == {key.key for key in config_keys() if "model." not in key.key} | {
-        f"model.{name}" for name in ("kind", *fit_options("geometric_brownian"))
-    }
+    plainly = [key.key for key in config_keys() if not key.key.startswith(("model.", "cluster.options."))]
+    assert keys_of("", plain) == {*plainly} | {f"model.{name}" for name in ("kind", *fit_options("geometric_brownian"))}
 
 
 def test_every_key_is_described() -> None:
@@ -352,7 +359,7 @@ def test_starter_is_a_configuration_with_every_key(tmp_path: Path, name: str) ->
 def test_starter_says_what_each_key_means() -> None:
     text = starter_config("sp500", load_prices("sp500", start="2021-01-04"))
     for key in config_keys():
-        if not key.key.startswith("model."):
+        if not key.key.startswith(("model.", "cluster.options.")):
             assert f"# {key.description[:40]}" in text
 
 

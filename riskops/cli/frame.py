@@ -29,6 +29,7 @@ __all__ = [
     "kept",
     "load",
     "measured",
+    "overrides_of",
     "progress_bar",
     "say",
     "show",
@@ -37,9 +38,6 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: What ``--cluster`` takes besides an address.
-INSIDE = ("threads", "synchronous", "processes")
 
 #: What the system says of a place that can't be read or written as it was given.
 BAD_PLACE = (errno.EACCES, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EROFS)
@@ -133,12 +131,15 @@ def kept(place: Path) -> Iterator[None]:
 
 def cluster_keys(where: str | None, workers: int | None) -> dict[str, Any]:
     """The keys of the section ``cluster`` that ``--cluster`` and ``--workers`` set."""
+    from riskops.cluster.settings import KINDS
+
     keys: dict[str, Any] = {}
-    if where in INSIDE:
+    named = [kind for kind in KINDS if kind != "address"]
+    if where in named:
         keys = {"kind": where, "address": None}
     elif where is not None:
         if ":" not in where:
-            raise InputError(f"--cluster: {where!r} is not {', '.join(INSIDE)} or an address such as tcp://host:8786")
+            raise InputError(f"--cluster: {where!r} is not {', '.join(named)} or an address such as tcp://host:8786")
         keys = {"kind": "address", "address": where if "://" in where else f"tcp://{where}"}
     return keys if workers is None else keys | {"workers": workers}
 
@@ -147,22 +148,48 @@ def load(path: Path, overrides: list[str] | None, where: str | None, workers: in
     """The configuration with what the command line sets over it."""
     from riskops.config import load_config
 
+    return load_config(path, overrides=overrides_of(overrides, where, workers))
+
+
+def overrides_of(given: list[str] | None, where: str | None, workers: int | None) -> list[str]:
+    """What ``--set``, ``--cluster`` and ``--workers`` set over a configuration."""
     keys = {name: "null" if value is None else value for name, value in cluster_keys(where, workers).items()}
-    return load_config(path, overrides=[*(overrides or ()), *(f"cluster.{name}={v}" for name, v in keys.items())])
+    return [*_dropped(keys), *(given or ()), *(f"cluster.{name}={v}" for name, v in keys.items())]
+
+
+def _dropped(keys: Mapping[str, Any]) -> list[str]:
+    """What ``--cluster`` drops of the file's section: the settings that have no meaning for the kind it names.
+
+    What ``--set`` gives comes after that, and is refused like the file's when it means nothing.
+    """
+    from riskops.cluster.settings import has_meaning
+
+    if "kind" not in keys:
+        return []
+    empty = {"threads_per_worker": "null", "memory_limit": "null", "allow_insecure": "false"}
+    empty |= {"workers": "null", "tls": "{}", "adaptive": "{}", "options": "{}"}
+    insecure = str(keys["address"]).startswith("tcp://")
+    return [
+        f"cluster.{name}={value}"
+        for name, value in empty.items()
+        if not has_meaning(name, keys["kind"])
+        or (name == "workers" and keys["kind"] == "synchronous")
+        or (name == "tls" and insecure)
+    ]
 
 
 @contextmanager
 def cluster_of(section: Mapping[str, Any], *, quiet: bool, watch: bool = False) -> Iterator[Cluster]:
     """Open the scheduler that the section ``cluster`` of a configuration describes, and say where its dashboard is.
 
-    A local cluster has one unless quiet; ``watch`` asks for one, and says so where there can be none.
+    Worker processes here have one unless quiet; ``watch`` asks for one, and says so where there can be none.
     """
     from riskops.cluster import open_cluster
 
     kind = section["kind"]
     if watch and kind in ("threads", "synchronous"):
         say(f"riskops: {kind} has no live dashboard, --cluster processes has; a report of the tasks is kept")
-    serve = kind == "processes" and (watch or not quiet)
+    serve = watch if kind not in ("processes", "cuda") else watch or not quiet
     with open_cluster(**{**section, "dashboard": serve}) as cluster:
         if cluster.dashboard_link and (watch or not quiet):
             say(f"dashboard: {cluster.dashboard_link}")

@@ -39,7 +39,8 @@ ClusterName = Annotated[
     typer.Option(
         "--cluster",
         metavar="WHERE",
-        help="threads, synchronous, processes (a Dask cluster on this machine), or the address of a Dask scheduler.",
+        help="threads, synchronous, processes (a Dask cluster on this machine), another kind of the section cluster "
+        "(cuda, ssh, slurm, pbs, lsf, kubernetes), or the address of a Dask scheduler.",
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="How many threads or worker processes.")]

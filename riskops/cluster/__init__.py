@@ -7,8 +7,11 @@ What can go wrong with a scheduler is turned into a ``ClusterError`` that names 
 
 from __future__ import annotations
 
+from riskops.cluster.certificates import write_certificates
 from riskops.cluster.handle import Cluster
+from riskops.cluster.jobqueue import job_script
 from riskops.cluster.memory import total_memory
-from riskops.cluster.open import KINDS, open_cluster
+from riskops.cluster.open import open_cluster
+from riskops.cluster.settings import KINDS
 
-__all__ = ["KINDS", "Cluster", "open_cluster", "total_memory"]
+__all__ = ["KINDS", "Cluster", "job_script", "open_cluster", "total_memory", "write_certificates"]

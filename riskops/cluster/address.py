@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from riskops.cluster.connection import connect
+from riskops.cluster.connection import check_address, connect
 from riskops.cluster.handle import Cluster
 from riskops.cluster.interrupts import undisturbed
-from riskops.cluster.memory import total_memory
+from riskops.cluster.members import cluster_of_workers
+from riskops.cluster.security import client_security
+from riskops.cluster.settings import Settings
 
 __all__ = ["open_address"]
 
 
 @contextmanager
-def open_address(address: str, workers: int | None) -> Iterator[Cluster]:
+def open_address(settings: Settings) -> Iterator[Cluster]:
+    """Connect to ``settings.address`` for the block; the scheduler and its workers stay when it ends."""
+    address = check_address(settings.address, allow_insecure=settings.allow_insecure)
+    security = client_security(settings.tls, address=address)
     with undisturbed() as stack:
-        client = stack.enter_context(connect(address, workers=workers or 1))
-        known = client.scheduler_info(n_workers=-1)["workers"]
-        limits = {name: worker["memory_limit"] for name, worker in known.items()}
-        if not all(limits.values()):
-            machines = client.run(total_memory)
-            limits = {name: limit or machines[name] for name, limit in limits.items()}
-        threads = sum(worker["nthreads"] for worker in known.values())
-        memory = int(min(limits.values()))
-        link = client.dashboard_link or None
-        yield Cluster("address", len(known), threads, memory, link, client, _options={"scheduler": client})
+        client = stack.enter_context(connect(address, workers=settings.workers or 1, security=security))
+        yield cluster_of_workers(client, settings, link=client.dashboard_link or None)

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from riskops.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client, Security
+    from distributed.deploy import Cluster as DeployedCluster
 
-__all__ = ["CONNECT_SECONDS", "PACKAGES", "check_address", "connect", "package_versions"]
+__all__ = ["CONNECT_SECONDS", "PACKAGES", "check_address", "connect", "is_loopback", "package_versions"]
 
 CONNECT_SECONDS = 10.0
 
@@ -54,7 +55,7 @@ def check_address(address: str | None, *, allow_insecure: bool) -> str:
         host, port = None, None
     if scheme not in ("tcp", "tls", "ucx") or not host or port is None:
         raise InputError(f"cluster.address: {address!r} is not an address such as tcp://127.0.0.1:8786")
-    if scheme != "tls" and not _is_loopback(host) and not allow_insecure:
+    if scheme != "tls" and not is_loopback(host) and not allow_insecure:
         raise ClusterError(
             f"cluster.address: {address} is neither on this machine nor encrypted; "
             "use tls://, or set cluster.allow_insecure: true on a network that you trust"
@@ -62,7 +63,8 @@ def check_address(address: str | None, *, allow_insecure: bool) -> str:
     return full
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host, by name or address, is this machine and reached from nowhere else."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -70,36 +72,34 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def connect(target: str | LocalCluster, *, workers: int = 1) -> Iterator[Client]:
+def connect(
+    target: str | DeployedCluster, *, workers: int = 1, security: Security | None = None, seconds: float | None = None
+) -> Iterator[Client]:
     """Connect for the block to a scheduler, by address or of this process's own making, and disconnect afterwards.
 
-    An address must answer in time, have at least ``workers`` workers, and all its nodes this process's versions.
+    It must answer in time, have at least ``workers`` workers after ``seconds``, and all its nodes this process's
+    versions.
     """
     from distributed import Client
 
     if isinstance(target, str):
-        _knock(target)
-    with Client(target, timeout=CONNECT_SECONDS) as client:
-        if isinstance(target, str):
-            _check_workers(client, target, workers)
-            _check_versions(client, target)
+        _knock(target, security)
+    with Client(target, timeout=CONNECT_SECONDS, security=security) as client:
+        name = target if isinstance(target, str) else client.scheduler.address
+        _check_workers(client, name, workers, CONNECT_SECONDS if seconds is None else seconds)
+        _check_versions(client, name)
         yield client
 
 
-def _knock(address: str) -> None:
+def _knock(address: str, security: Security | None) -> None:
     """Shake hands with a scheduler and hang up.
 
     A client would wait for ever for a server that accepts and says nothing, and leaves its thread behind when nobody
     answers. The thread here is for notebooks, whose own thread has an event loop that runs already.
     """
     from distributed.comm import connect as open_comm
-    from distributed.security import Security
 
-    arguments = Security().get_connection_args("client") if address.startswith("tls://") else {}
-    if address.startswith("tls://") and arguments["ssl_context"] is None:
-        raise ClusterError(
-            f"cluster.address: {address} needs certificates; set distributed.comm.tls in the Dask configuration"
-        )
+    arguments = security.get_connection_args("client") if security and address.startswith("tls://") else {}
 
     async def knock() -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -115,13 +115,13 @@ def _knock(address: str) -> None:
             raise ClusterError(f"cluster.address: {address} hangs up on a Dask client ({error})") from error
 
 
-def _check_workers(client: Client, address: str, workers: int) -> None:
+def _check_workers(client: Client, address: str, workers: int, seconds: float) -> None:
     try:
-        client.wait_for_workers(workers, timeout=CONNECT_SECONDS)
+        client.wait_for_workers(workers, timeout=seconds)
     except TimeoutError as error:
         there = len(client.scheduler_info(n_workers=-1)["workers"])
         raise ClusterError(
-            f"cluster.workers: {address} has {there} workers after {CONNECT_SECONDS:g} s, {workers} were asked for"
+            f"cluster.workers: {address} has {there} workers after {seconds:g} s, {workers} were asked for"
         ) from error
 
 

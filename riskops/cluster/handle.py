@@ -26,9 +26,9 @@ class Cluster:
     """A scheduler that is ready to compute, and what a plan has to know of it."""
 
     kind: str
-    """``threads``, ``synchronous``, ``processes`` or ``address``."""
+    """One of :data:`riskops.cluster.KINDS`."""
     workers: int
-    """Workers; a thread of the threaded scheduler counts as one."""
+    """Workers; a thread of the threaded scheduler counts as one, and of an adaptive cluster the most it may have."""
     threads: int
     """Tasks that run at once, over all workers."""
     memory_per_worker: int

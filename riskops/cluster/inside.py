@@ -13,14 +13,17 @@ from dask.threaded import get as get_threaded
 
 from riskops.cluster.handle import Cluster
 from riskops.cluster.memory import total_memory
+from riskops.cluster.settings import Settings
 
 __all__ = ["open_inside"]
 
 
 @contextmanager
-def open_inside(kind: str, workers: int | None, limit: int | None) -> Iterator[Cluster]:
-    count = 1 if kind == "synchronous" else workers or cpu_count()
-    memory = limit or total_memory() // count
+def open_inside(settings: Settings) -> Iterator[Cluster]:
+    """Make Dask's own scheduler of ``settings.kind`` the active one for the block."""
+    kind = settings.kind
+    count = 1 if kind == "synchronous" else settings.workers or cpu_count()
+    memory = settings.memory_limit or total_memory() // count
     # The functions themselves, not their names: to look a name up, Dask imports distributed, for half a second.
     if kind == "synchronous":
         with dask.config.set(scheduler=get_sync):

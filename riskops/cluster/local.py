@@ -12,34 +12,50 @@ from riskops.cluster.connection import connect
 from riskops.cluster.handle import Cluster
 from riskops.cluster.interrupts import children_deaf_to_interrupts, interrupts_deferred, undisturbed
 from riskops.cluster.memory import total_memory
+from riskops.cluster.settings import Settings
 from riskops.threads import ONE_THREAD
 
-__all__ = ["open_processes"]
+__all__ = ["open_processes", "pinned_workers"]
+
+
+def pinned_workers() -> dask.config.set:
+    """Give every worker that is started inside the block one thread in each linear algebra library.
+
+    It is set before a worker starts: a pool of threads is sized when its library is first loaded.
+    """
+    environment = {**dask.config.get("distributed.nanny.pre-spawn-environ"), **ONE_THREAD}
+    return dask.config.set({"distributed.nanny.pre-spawn-environ": environment})
 
 
 @contextmanager
-def open_processes(workers: int | None, threads: int, limit: int | None, dashboard: bool) -> Iterator[Cluster]:
+def open_processes(settings: Settings) -> Iterator[Cluster]:
+    """Start worker processes for the block.
+
+    An adaptive cluster begins with the fewest; each worker's share of the memory is that among the most.
+    """
     from distributed import LocalCluster
 
-    count = workers or max(1, cpu_count() // threads)
-    memory = limit or total_memory() // count
-    environment = {**dask.config.get("distributed.nanny.pre-spawn-environ"), **ONE_THREAD}
+    threads, bounds = settings.threads_per_worker or 1, settings.adaptive
+    count = bounds.maximum if bounds else settings.workers or max(1, cpu_count() // threads)
+    first = bounds.minimum if bounds else count
+    memory = settings.memory_limit or total_memory() // count
     with undisturbed() as stack:
-        # Set before the worker starts: a thread pool is sized when its library is first loaded.
-        stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": environment}))
+        stack.enter_context(pinned_workers())
         with interrupts_deferred(), children_deaf_to_interrupts():
             local = stack.enter_context(
                 LocalCluster(
-                    n_workers=count,
+                    n_workers=first,
                     threads_per_worker=threads,
                     memory_limit=memory,
                     processes=True,
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:0",
-                    scheduler_kwargs={"dashboard": dashboard},
+                    scheduler_kwargs={"dashboard": settings.dashboard},
                     silence_logs="CRITICAL",
                 )
             )
-        client = stack.enter_context(connect(local))
-        link = local.dashboard_link if dashboard else None
+        client = stack.enter_context(connect(local, workers=first))
+        if bounds:
+            local.adapt(minimum=bounds.minimum, maximum=bounds.maximum)
+        link = local.dashboard_link if settings.dashboard else None
         yield Cluster("processes", count, count * threads, memory, link, client, _options={"scheduler": client})

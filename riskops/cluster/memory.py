@@ -25,13 +25,13 @@ def total_memory() -> int:
     return min(limits)
 
 
-def parse_memory(memory_limit: int | str | None) -> int | None:
-    """Return a limit of memory in bytes, given as such or with a unit (``"4GiB"``); None stays None."""
-    if memory_limit is None:
+def parse_memory(size: int | str | None, *, name: str = "cluster.memory_limit") -> int | None:
+    """Return a size in bytes, given as such or with a unit (``"4GiB"``); None stays None."""
+    if size is None:
         return None
-    if isinstance(memory_limit, str):
+    if isinstance(size, str):
         try:
-            memory_limit = parse_bytes(memory_limit)
+            size = parse_bytes(size)
         except ValueError as error:
-            raise InputError(f"cluster.memory_limit: {memory_limit!r} is not a number of bytes such as 4GiB") from error
-    return check_integer("cluster.memory_limit", memory_limit, at_least=1)
+            raise InputError(f"{name}: {size!r} is not a number of bytes such as 4GiB") from error
+    return check_integer(name, size, at_least=1)

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
-from riskops.checks import check_integer, check_one_of
 from riskops.cluster.address import open_address
-from riskops.cluster.connection import check_address
+from riskops.cluster.cuda import open_cuda
 from riskops.cluster.handle import Cluster
 from riskops.cluster.inside import open_inside
+from riskops.cluster.jobqueue import open_jobqueue
+from riskops.cluster.kubernetes import open_kubernetes
 from riskops.cluster.local import open_processes
-from riskops.cluster.memory import parse_memory
-from riskops.errors import InputError
+from riskops.cluster.settings import Settings, check_settings
+from riskops.cluster.ssh import open_ssh
 
-__all__ = ["KINDS", "open_cluster"]
+__all__ = ["open_cluster"]
 
-KINDS = ("threads", "synchronous", "processes", "address")
+#: What opens each kind.
+_OPENED: dict[str, Callable[[Settings], AbstractContextManager[Cluster]]] = {
+    "threads": open_inside,
+    "synchronous": open_inside,
+    "processes": open_processes,
+    "address": open_address,
+    "cuda": open_cuda,
+    "ssh": open_ssh,
+    "slurm": open_jobqueue,
+    "pbs": open_jobqueue,
+    "lsf": open_jobqueue,
+    "kubernetes": open_kubernetes,
+}
 
 
 @contextmanager
@@ -29,31 +43,45 @@ def open_cluster(
     memory_limit: int | str | None = None,
     dashboard: bool = False,
     allow_insecure: bool = False,
+    tls: Mapping[str, str | None] | None = None,
+    adaptive: Mapping[str, int | None] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Cluster]:
     """Open a scheduler for the block and close it afterwards, whatever happens inside.
 
-    A script that opens ``processes`` must do so under ``if __name__ == "__main__":``, for its workers import it.
+    A script that opens ``processes`` or ``cuda`` must do so under ``if __name__ == "__main__":``, for its workers
+    import it.
 
     Parameters
     ----------
     kind
         ``threads`` (this process, ``workers`` threads), ``synchronous`` (this process, one task after the other),
-        ``processes`` (worker processes on this machine, bound to loopback) or ``address`` (a scheduler that runs).
+        ``processes`` (worker processes on this machine, bound to loopback), ``address`` (a scheduler that runs),
+        ``cuda`` (a worker for each GPU of this machine), ``ssh`` (other machines), ``slurm``, ``pbs`` or ``lsf`` (jobs
+        of a batch system), ``kubernetes`` (pods). Those from ``cuda`` on need an extra of riskops.
     address
-        ``tcp://host:port`` or ``tls://host:port``, with ``kind="address"`` only; the certificates of ``tls`` come from
-        Dask's configuration.
+        ``tcp://host:port`` or ``tls://host:port``, with ``kind="address"`` only.
     workers
-        How many; by default as many as there are processors. With an address: how many must have joined.
+        How many; by default as many as there are processors, or one job's. With an address: how many must have joined.
     threads_per_worker
         Tasks at once in a worker process; 1 unless given.
     memory_limit
-        Bytes a worker may use (``4e9`` as an integer, or ``"4GiB"``); by default an equal share of this machine.
+        Bytes a worker may use (``4e9`` as an integer, or ``"4GiB"``); by default an equal share of this machine, or
+        what a machine has elsewhere. Jobs and pods ask for it and must be told.
         Schedulers inside this process are planned by it and cannot enforce it.
     dashboard
-        Serve the Dask dashboard on loopback (``processes``). A running scheduler's own is linked in any case; those
-        inside this process have none, and their handle says so (``dashboard_link`` is None).
+        Serve the Dask dashboard on loopback of the scheduler's machine. A running scheduler's own is linked in any
+        case; those inside this process have none, and their handle says so (``dashboard_link`` is None).
     allow_insecure
-        Accept a ``tcp://`` scheduler that is not on loopback: whoever can reach it can run code on it.
+        Accept a scheduler on the network without encryption: whoever can reach it can run code on it.
+    tls
+        The files ``ca``, ``cert`` and ``key`` (:func:`riskops.cluster.write_certificates` makes them), for ``tls://``
+        addresses and the kinds that listen on the network; by default those of Dask's configuration.
+    adaptive
+        ``minimum`` and ``maximum`` number of workers, for ``processes``, batch systems and ``kubernetes``: workers come
+        and go with the work, instead of ``workers``.
+    options
+        What only this kind has; ``riskops describe config`` lists them all.
 
     Returns
     -------
@@ -64,6 +92,8 @@ def open_cluster(
     ------
     InputError
         If an argument is out of range or has no meaning for this kind.
+    MissingExtraError
+        If the kind's package is not installed.
     ClusterError
         If the scheduler may not be used, does not answer, has too few workers, or runs other versions.
 
@@ -74,39 +104,17 @@ def open_cluster(
     ...     cluster.compute(da.ones(8, chunks=4).sum())
     (np.float64(8.0),)
     """
-    check_one_of("cluster.kind", kind, KINDS)
-    if workers is not None:
-        check_integer("cluster.workers", workers, at_least=1)
-    if threads_per_worker is not None:
-        check_integer("cluster.threads_per_worker", threads_per_worker, at_least=1)
-    limit = parse_memory(memory_limit)
-    _refuse_idle_settings(kind, address, workers, threads_per_worker, limit)
-    if kind == "address":
-        opened = open_address(check_address(address, allow_insecure=allow_insecure), workers)
-    elif kind == "processes":
-        opened = open_processes(workers, threads_per_worker or 1, limit, dashboard)
-    else:
-        opened = open_inside(kind, workers, limit)
-    with opened as cluster:
+    settings = check_settings(
+        kind,
+        address=address,
+        workers=workers,
+        threads_per_worker=threads_per_worker,
+        memory_limit=memory_limit,
+        dashboard=dashboard,
+        allow_insecure=allow_insecure,
+        tls=tls,
+        adaptive=adaptive,
+        options=options,
+    )
+    with _OPENED[kind](settings) as cluster:
         yield cluster
-
-
-def _refuse_idle_settings(
-    kind: str, address: str | None, workers: int | None, threads: int | None, limit: int | None
-) -> None:
-    """No setting is ignored in silence: one that does nothing for this kind is an error."""
-    idle = {
-        "address": address is not None and kind != "address",
-        "workers": kind == "synchronous" and workers not in (None, 1),
-        "threads_per_worker": kind != "processes" and threads is not None,
-        "memory_limit": kind == "address" and limit is not None,
-    }
-    values = {
-        "address": address,
-        "workers": workers,
-        "threads_per_worker": threads,
-        "memory_limit": limit,
-    }
-    for name, is_idle in idle.items():
-        if is_idle:
-            raise InputError(f"cluster.{name}: {values[name]!r} has no meaning with cluster.kind: {kind}")

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
+from riskops.cluster.options import OPTIONS
 from riskops.config.options import describe_options
 from riskops.config.sections import Config
 from riskops.errors import InputError
@@ -65,6 +66,16 @@ def config_keys() -> tuple[ConfigKey, ...]:
                 ConfigKey(f"model.{option.name}", option.expects, option.default, f"({kind}) {option.description}")
                 for kind in list_models()
                 for option in describe_options(kind)
+            ]
+        if name == "cluster":
+            keys += [
+                ConfigKey(
+                    f"cluster.options.{option.name}",
+                    option.expects,
+                    option.default,
+                    f"({', '.join(option.kinds)}) {option.description}",
+                )
+                for option in OPTIONS
             ]
     return tuple(keys)
 

@@ -22,10 +22,11 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 
 from riskops.checks import check_level, check_positive, check_unique
+from riskops.config.cluster import ClusterSection
 from riskops.config.fields import Date, Names, Numbers, Section, check_gaps, inline_portfolio, key, listed
 from riskops.config.files import library_path, loadings_path, portfolio_path, prices_path
 from riskops.config.options import model_options
-from riskops.config.places import ClusterSection, ReportSection, StoreSection
+from riskops.config.places import ReportSection, StoreSection
 from riskops.config.simulation import SimulationSection
 from riskops.errors import ConfigError
 from riskops.scenarios import Scenario, load_library

@@ -206,7 +206,7 @@ def test_a_performance_report_of_nothing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"kind": "thread"}, "cluster.kind: 'thread' is not one of address, processes, synchronous, threads"),
+        ({"kind": "thread"}, "cluster.kind: 'thread' is not one of address, cuda, kubernetes, lsf, pbs, processes, slurm, ssh, "),
         ({"workers": 0}, "cluster.workers: 0 is not an integer >= 1"),
         ({"kind": "processes", "threads_per_worker": 0}, "cluster.threads_per_worker: 0 is not an integer >= 1"),
         ({"memory_limit": "much"}, "cluster.memory_limit: 'much' is not a number of bytes such as 4GiB"),
@@ -275,7 +275,7 @@ def test_a_server_that_hangs_up() -> None:
 
 
 def test_encryption_needs_certificates() -> None:
-    with pytest.raises(ClusterError, match=r"tls://127.0.0.1:1 needs certificates; set distributed.comm.tls in"):
+    with pytest.raises(ClusterError, match=r"tls://127.0.0.1:1 needs certificates; set cluster.tls.ca, cert and key"):
         open_cluster("address", address="tls://127.0.0.1:1").__enter__()
 
 
