@@ -16,13 +16,20 @@ from riskops.errors import InputError
 from riskops.models.factor_structure import FactorStructure
 from riskops.threads import pinned_threads
 
-__all__ = ["approximation", "principal_factors"]
+__all__ = ["approximation", "check_factors", "principal_factors"]
 
 Floats = npt.NDArray[np.float64]
 
 #: The largest change of a communality at which the iteration ends, and the most rounds that it takes.
 CONVERGED = 1e-10
 MOST_ITERATIONS = 500
+
+
+def check_factors(factors: int, assets: int) -> None:
+    """Refuse a number of factors that is not from one to the number of assets less one."""
+    check_integer("factors", factors, at_least=1)
+    if factors >= assets:
+        raise InputError(f"factors: {factors} are not fewer than the {assets} assets")
 
 
 def principal_factors(correlation: npt.ArrayLike, factors: int) -> tuple[FactorStructure, dict[str, Any]]:
@@ -62,9 +69,7 @@ def principal_factors(correlation: npt.ArrayLike, factors: int) -> tuple[FactorS
     """
     matrix = np.array(correlation, dtype=np.float64)
     assets = len(matrix)
-    check_integer("factors", factors, at_least=1)
-    if factors >= assets:
-        raise InputError(f"factors: {factors} are not fewer than the {assets} assets")
+    check_factors(factors, assets)
     communality, loadings, change, rounds = np.ones(assets), np.zeros((assets, factors)), np.inf, 0
     with pinned_threads():
         while change > CONVERGED and rounds < MOST_ITERATIONS:

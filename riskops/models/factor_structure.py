@@ -31,7 +31,7 @@ __all__ = [
     "FactorStructure",
     "check_structure",
     "correlation_matrix",
-    "mixing_table",
+    "mixing_of",
     "push",
     "with_factors",
 ]
@@ -167,7 +167,7 @@ def correlation_matrix(correlation: Correlation) -> Floats:
     return np.asarray(correlation)
 
 
-def mixing_table(correlation: Correlation, scale: Floats) -> Floats:
+def mixing_of(correlation: Correlation, scale: Floats) -> Floats:
     """What makes correlated normals, row ``a`` multiplied by ``scale[a]``: the Cholesky factor, or the loadings."""
     if isinstance(correlation, FactorStructure):
         return correlation.mixing(scale)

@@ -6,7 +6,7 @@ innovations, normal or Student-t, are correlated across assets (Bollerslev 1990)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -18,8 +18,15 @@ from riskops.checks import check_one_of, check_positive
 from riskops.errors import InputError
 from riskops.models.base import Array, Shock, State
 from riskops.models.calibration import Calibration
-from riskops.models.correlation import check_correlation, cholesky, push_towards_one
-from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.factor_option import Factors, check_correlation_options, estimate_correlation, plain_factors
+from riskops.models.factor_structure import (
+    Correlation,
+    check_structure,
+    correlation_matrix,
+    mixing_of,
+    push,
+    with_factors,
+)
 from riskops.models.garch_fit import check_garch_options, fit_garch, mean_of
 from riskops.models.garch_process import GarchProcess, advance_garch, step
 from riskops.models.kernel import path_kernel
@@ -100,7 +107,7 @@ class Garch(GarchProcess):
     [0.003744]
     """
 
-    correlation: npt.NDArray[np.float64]
+    correlation: Correlation
     degrees_of_freedom: npt.NDArray[np.float64] | None = None
     scale_values: npt.NDArray[np.float64] | None = None
 
@@ -112,7 +119,8 @@ class Garch(GarchProcess):
     def __post_init__(self) -> None:
         parameters = self._checked()
         assets = parameters["assets"]
-        parameters["correlation"] = frozen(check_correlation("correlation", self.correlation, size=len(assets)))
+        parameters["correlation"] = check_structure("correlation", self.correlation, assets=assets)
+        parameters["shocks"] = with_factors(type(self).shocks, parameters["correlation"])
         if self.degrees_of_freedom is None:
             if self.scale_values is not None:
                 raise InputError("scale_values: normal innovations have none; degrees_of_freedom is None")
@@ -138,27 +146,29 @@ class Garch(GarchProcess):
         drift: str | Mapping[str, float] = "fitted",
         window: int | None = None,
         nearest_correlation: bool = False,
+        factors: Factors = None,
     ) -> Calibration[Self]:
         """Fit as :meth:`fit` does, and return the model with a report of the fits and of every adjustment."""
         check_positive("days_per_year", days_per_year)
         check_garch_options(asymmetry=asymmetry, innovations=innovations, mean=mean, known=("normal", "student_t"))
         check_one_of("degrees_of_freedom", degrees_of_freedom, ("common", "each"))
-        if not isinstance(nearest_correlation, bool):
-            raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
         sample = sample_log_returns(returns, window=window)
+        check_correlation_options(sample.assets, nearest=nearest_correlation, factors=factors)
         means = mean_of(drift, sample, days_per_year=days_per_year)
         found = fit_garch(sample, asymmetry=asymmetry, innovations=innovations, mean=mean, days_per_year=days_per_year)
-        correlation, degrees = found.correlation(), found.degrees_of_freedom
-        details, repair = dict(found.report), None
+        estimate, degrees, details = found.correlation(), found.degrees_of_freedom, dict(found.report)
         tables: npt.NDArray[np.float64] | None = None
         if degrees is not None and degrees_of_freedom == "each":
-            correlation = correlation / scale_products(degrees)
-        if nearest_correlation:
-            correlation, repair = find_nearest_correlation(correlation)
+            estimate = estimate / scale_products(degrees)
+        correlation, how = estimate_correlation(
+            estimate, assets=sample.assets, nearest=nearest_correlation, factors=factors
+        )
         if degrees is not None:
             if degrees_of_freedom == "common":
                 with pinned_threads():
-                    common, details["common_degrees_of_freedom"] = fit_common_degrees(found.residuals, correlation)
+                    common, details["common_degrees_of_freedom"] = fit_common_degrees(
+                        found.residuals, correlation_matrix(correlation)
+                    )
                 degrees = np.full(len(sample.assets), common)
             tables, details["scale_table_error"] = tabulate_scales(degrees)
             beyond = variance_beyond_draws(degrees).tolist()
@@ -184,11 +194,12 @@ class Garch(GarchProcess):
             "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
             "window": window,
             "nearest_correlation": nearest_correlation,
+            "factors": plain_factors(factors),
         }
         report = {
             **sample.window_report(days_per_year),
             "options": options,
-            "nearest_correlation": repair,
+            **how,
             **details,
         }
         return Calibration(model, report)
@@ -206,6 +217,7 @@ class Garch(GarchProcess):
         drift: str | Mapping[str, float] = "fitted",
         window: int | None = None,
         nearest_correlation: bool = False,
+        factors: int | str | Mapping[str, Sequence[float]] | None = None,
     ) -> Self:
         """Estimate every asset's variance by quasi maximum likelihood, and the correlation of its residuals.
 
@@ -233,6 +245,9 @@ class Garch(GarchProcess):
             Number of last observations to use; all of them by default.
         nearest_correlation
             Replace a correlation that is not positive definite by the nearest one that is; refused by default.
+        factors
+            A number of factors, by principal axes of the residuals' correlation, in the place of it; or given
+            loadings: the path of a YAML or CSV file, or asset to list of loadings.
 
         Returns
         -------
@@ -266,12 +281,14 @@ class Garch(GarchProcess):
             drift=drift,
             window=window,
             nearest_correlation=nearest_correlation,
+            factors=factors,
         ).model
 
     def tables(self, step_years: float) -> Mapping[str, Array]:
-        """The parameters ``(asset,)`` of a step, which must be one observation, and ``mixing`` ``(asset, asset)``; for
-        Student-t innovations ``scales`` ``(group, knot, 4)``, one table for all assets of a ``group`` ``(asset,)``."""
-        tables = {**super().tables(step_years), "mixing": cholesky(self.correlation)}
+        """The parameters ``(asset,)`` of a step, which must be one observation, and ``mixing`` ``(asset, asset or
+        factor + 1)``; for Student-t innovations ``scales`` ``(group, knot, 4)``, one table for all assets of a
+        ``group`` ``(asset,)``."""
+        tables = {**super().tables(step_years), "mixing": mixing_of(self.correlation, np.ones(len(self.assets)))}
         if self.scale_values is not None:
             distinct, group = np.unique(self.scale_values, axis=0, return_inverse=True)
             tables["group"] = group.reshape(-1).astype(np.int32)
@@ -299,8 +316,7 @@ class Garch(GarchProcess):
         if (volatility, correlation, drift) == (1.0, 0.0, 0.0):
             return self
         changed = self._shocked(volatility, drift)
-        if correlation:
-            changed["correlation"] = push_towards_one(self.correlation, correlation)
+        changed["correlation"] = push(self.correlation, correlation)
         return self._copy(changed)
 
     def innovation_moments(self) -> dict[str, npt.NDArray[np.float64]]:
@@ -323,8 +339,8 @@ class Garch(GarchProcess):
     def innovation_correlation(self) -> npt.NDArray[np.float64]:
         """Correlation ``(asset, asset)`` of the innovations: of the normals, times ``E[g_a g_b]`` of the scales."""
         if self.degrees_of_freedom is None:
-            return self.correlation
-        return self.correlation * scale_products(self.degrees_of_freedom)
+            return correlation_matrix(self.correlation)
+        return correlation_matrix(self.correlation) * scale_products(self.degrees_of_freedom)
 
 
 def _check_tables(values: npt.ArrayLike, assets: int) -> npt.NDArray[np.float64]:

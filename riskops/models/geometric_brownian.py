@@ -23,7 +23,7 @@ from riskops.models.factor_structure import (
     Correlation,
     check_structure,
     correlation_matrix,
-    mixing_table,
+    mixing_of,
     push,
     with_factors,
 )
@@ -161,8 +161,9 @@ class GeometricBrownianMotion(Model):
             much it was changed.
         factors
             A number of factors, by principal axes of the sample correlation, in the place of the full correlation; or
-            given loadings: the path of a YAML or CSV file, or asset to list of loadings. It is what many assets need:
-            mixing costs as much a factor as it does an asset without. :meth:`calibrate` says how near the sample it is.
+            given loadings: the path of a YAML or CSV file, or asset to list of loadings. Many assets need it: it does
+            with fewer observations than assets, and a step mixes a few normals instead of all.
+            :meth:`calibrate` says how near the sample it is.
 
         Returns
         -------
@@ -202,7 +203,7 @@ class GeometricBrownianMotion(Model):
         check_positive("step_years", step_years)
         drift = (self.drift - 0.5 * self.volatility * self.volatility) * step_years
         deviation = self.volatility * np.sqrt(step_years)
-        return {"drift": drift, "mixing": mixing_table(self.correlation, deviation)}
+        return {"drift": drift, "mixing": mixing_of(self.correlation, deviation)}
 
     @staticmethod
     def advance(state: Mapping[str, Array], shocks: Mapping[str, Array], tables: Mapping[str, Array]) -> None:

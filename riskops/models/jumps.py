@@ -19,8 +19,9 @@ from riskops.checks import check_number
 from riskops.errors import InputError
 from riskops.models.base import Model
 from riskops.models.calibration import Calibration
-from riskops.models.correlation import check_correlation
 from riskops.models.elementwise import exponentials_less_one
+from riskops.models.factor_option import Factors
+from riskops.models.factor_structure import Correlation, check_structure, correlation_matrix, with_factors
 from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.parameters import check_assets, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.tables import poisson_thresholds
@@ -118,17 +119,19 @@ class JumpDiffusion(Model):
 
     drift: Floats
     volatility: Floats
-    correlation: Floats
+    correlation: Correlation
     intensity: Floats
 
     def _checked(self, common_intensity: object) -> dict[str, Any]:
         """The parameters that both models have, checked."""
         assets = check_assets(self.assets)
+        correlation = check_structure("correlation", self.correlation, assets=assets)
         return {
             "assets": assets,
             "drift": per_asset("drift", self.drift, assets),
             "volatility": positive_per_asset("volatility", self.volatility, assets),
-            "correlation": frozen(check_correlation("correlation", self.correlation, size=len(assets))),
+            "correlation": correlation,
+            "shocks": with_factors(type(self).shocks, correlation),
             "intensity": non_negative_per_asset("intensity", self.intensity, assets),
             "common_intensity": check_intensity("common_intensity", common_intensity),
         }
@@ -165,6 +168,7 @@ class JumpDiffusion(Model):
         common_intensity: float | None = None,
         correlation: str = "diffusion",
         nearest_correlation: bool = False,
+        factors: Factors = None,
     ) -> Calibration[Self]:
         """Fit as :meth:`fit` does, and return the model with a report of likelihoods, errors and adjustments."""
         from riskops.models.jumps_fit import calibrate_jumps
@@ -182,6 +186,7 @@ class JumpDiffusion(Model):
             common_intensity=common_intensity,
             correlation=correlation,
             nearest_correlation=nearest_correlation,
+            factors=factors,
         )
 
     @classmethod
@@ -196,6 +201,7 @@ class JumpDiffusion(Model):
         common_intensity: float | None = None,
         correlation: str = "diffusion",
         nearest_correlation: bool = False,
+        factors: int | str | Mapping[str, Sequence[float]] | None = None,
     ) -> Self:
         """Estimate the diffusion and the jumps of each asset by maximum likelihood from daily log returns.
 
@@ -225,6 +231,9 @@ class JumpDiffusion(Model):
             one that gives the model the sample's covariance, jumps included, where there is such a one.
         nearest_correlation
             Replace a correlation that is not positive definite by the nearest one that is. By default it is refused.
+        factors
+            A number of factors, by principal axes of that of the diffusions, in the place of it; or given loadings: the
+            path of a YAML or CSV file, or asset to list of loadings.
 
         Returns
         -------
@@ -261,6 +270,7 @@ class JumpDiffusion(Model):
             common_intensity=common_intensity,
             correlation=correlation,
             nearest_correlation=nearest_correlation,
+            factors=factors,
         ).model
 
     def _log_drift(self) -> Floats:
@@ -274,7 +284,8 @@ class JumpDiffusion(Model):
     def covariance_log_growth(self, years: float) -> Floats:
         """Exact covariance ``(asset, asset)`` of log growth: that of the diffusion and of common jumps, own jumps on
         the diagonal alone."""
-        total = self.correlation * (self.volatility[:, None] * self.volatility[None, :]) + self._common_covariance()
+        diffusion = correlation_matrix(self.correlation) * (self.volatility[:, None] * self.volatility[None, :])
+        total = diffusion + self._common_covariance()
         np.fill_diagonal(total, self.volatility**2 + self._jump_moments()[1])
         return total * years
 

@@ -17,7 +17,7 @@ import xarray as xr
 from riskops.checks import check_one_of, check_positive
 from riskops.errors import InputError
 from riskops.models.calibration import Calibration
-from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.factor_option import Factors, check_correlation_options, estimate_correlation, plain_factors
 from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import JumpDiffusion, check_intensity
 from riskops.models.parameters import drift_of
@@ -149,15 +149,16 @@ def calibrate_jumps(
     common_intensity: float | None,
     correlation: str,
     nearest_correlation: bool,
+    factors: Factors,
 ) -> Calibration[M]:
     """Fit a jump diffusion as :meth:`riskops.models.jumps.JumpDiffusion.fit` says, with a report."""
     check_positive("days_per_year", days_per_year)
     check_one_of("correlation", correlation, ("diffusion", "total"))
     if common_intensity is not None:
         check_intensity("common_intensity", common_intensity)
-    if not isinstance(nearest_correlation, bool):
-        raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
     sample = sample_log_returns(returns, window=window)
+    taken: dict[str, Any] = {"assets": sample.assets, "nearest": nearest_correlation, "factors": factors}
+    check_correlation_options(**taken)
     if sample.observations < FEWEST_OBSERVATIONS:
         raise InputError(
             f"log_return: {sample.observations} observations are too few for jumps; {FEWEST_OBSERVATIONS} are needed"
@@ -187,11 +188,8 @@ def calibrate_jumps(
         parameters: dict[str, Any] = {
             name: np.array([fit.parameters[k] for fit in fits]) for k, name in enumerate(likelihood.names)
         }
-        repair = None
-        matrix = _diffusion_correlation(fits)
-        if nearest_correlation:
-            matrix, repair = find_nearest_correlation(matrix)
-        model = cls(sample.assets, np.zeros(len(fits)), correlation=matrix, **parameters)
+        found_correlation, how = estimate_correlation(_diffusion_correlation(fits), **taken)
+        model = cls(sample.assets, np.zeros(len(fits)), correlation=found_correlation, **parameters)
         if len(days):
             usual = model.covariance_log_growth(1.0 / days_per_year)
             found = common_jumps(sample.values[days] - ordinary.mean(axis=0), direction, usual)
@@ -199,9 +197,8 @@ def calibrate_jumps(
             model = replace(model, **{"common_intensity": intensity, **found})
         if correlation == "total":
             matrix = _total_correlation(model, sample, days_per_year)
-            if nearest_correlation:
-                matrix, repair = find_nearest_correlation(matrix)
-            model = replace(model, correlation=matrix)
+            found_correlation, how = estimate_correlation(matrix, **taken)
+            model = replace(model, correlation=found_correlation)
     compensation = -model.mean_log_growth(1.0)  # its drift is zero so far
     model = replace(model, drift=drift_of(drift, sample, half_variance=compensation, days_per_year=days_per_year))
     options = {
@@ -211,11 +208,12 @@ def calibrate_jumps(
         "common_intensity": None if common_intensity is None else float(common_intensity),
         "correlation": correlation,
         "nearest_correlation": nearest_correlation,
+        "factors": plain_factors(factors),
     }
     report = {
         **sample.window_report(days_per_year),
         "options": options,
-        "nearest_correlation": repair,
+        **how,
         "largest_intensity": largest,
         "common_intensity": common,
         "common_days": _dates(returns, sample, days),

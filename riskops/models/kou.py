@@ -18,7 +18,7 @@ import numpy.typing as npt
 from riskops.checks import check_number, check_positive
 from riskops.errors import InputError
 from riskops.models.base import Array, Shock
-from riskops.models.correlation import cholesky, push_towards_one
+from riskops.models.factor_structure import mixing_of, push
 from riskops.models.gamma_sums import exponential_sum, gamma_tables
 from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import (
@@ -179,8 +179,8 @@ class KouJumpDiffusion(JumpDiffusion):
         return KouLikelihood, common_exponential_jumps
 
     def tables(self, step_years: float) -> Mapping[str, Array]:
-        """``drift`` ``(asset,)`` of log growth over a step between jumps, ``mixing`` ``(asset, asset)`` of the
-        diffusion, the thresholds of the counts, the mean jumps, and the gamma quantiles of every count there is.
+        """``drift`` ``(asset,)`` of log growth over a step between jumps, ``mixing`` ``(asset, asset or factor + 1)``
+        of the diffusion, the thresholds of the counts, the mean jumps, and the gamma quantiles of every count there is.
         """
         check_positive("step_years", step_years)
         deviation = self.volatility * np.sqrt(step_years)
@@ -197,7 +197,7 @@ class KouJumpDiffusion(JumpDiffusion):
         common = max(most["common_up_thresholds"], most["common_down_thresholds"]) if self.common_intensity else 0
         return {
             "drift": self._log_drift() * step_years,
-            "mixing": cholesky(self.correlation) * deviation[:, None],
+            "mixing": mixing_of(self.correlation, deviation),
             **thresholds,
             "up_mean": self.up_mean,
             "down_mean": self.down_mean,
@@ -227,7 +227,7 @@ class KouJumpDiffusion(JumpDiffusion):
         if (volatility, correlation, drift) == (1.0, 0.0, 0.0):
             return self
         factor = check_positive("volatility shock", volatility)
-        pushed = push_towards_one(self.correlation, correlation) if correlation else self.correlation
+        pushed = push(self.correlation, correlation)
         return type(self)(
             self.assets,
             self.drift + check_number("drift shock", drift),

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from riskops.checks import check_number, check_positive
 from riskops.models.base import Array, Shock
-from riskops.models.correlation import cholesky, push_towards_one
 from riskops.models.elementwise import exponentials_less_one
+from riskops.models.factor_structure import mixing_of, push
 from riskops.models.jump_likelihood import CommonJumps, JumpLikelihood
 from riskops.models.jumps import (
     JumpDiffusion,
@@ -174,15 +174,15 @@ class MertonJumpDiffusion(JumpDiffusion):
         return MertonLikelihood, common_normal_jumps
 
     def tables(self, step_years: float) -> Mapping[str, Array]:
-        """``drift`` ``(asset,)`` of log growth over a step between jumps, ``mixing`` ``(asset, asset)`` of the
-        diffusion, the thresholds of the counts, and the mean and deviation of one jump.
+        """``drift`` ``(asset,)`` of log growth over a step between jumps, ``mixing`` ``(asset, asset or factor + 1)``
+        of the diffusion, the thresholds of the counts, and the mean and deviation of one jump.
         """
         check_positive("step_years", step_years)
         deviation = self.volatility * np.sqrt(step_years)
         shared = self.common_jump_correlation
         return {
             "drift": self._log_drift() * step_years,
-            "mixing": cholesky(self.correlation) * deviation[:, None],
+            "mixing": mixing_of(self.correlation, deviation),
             "count_thresholds": count_thresholds("intensity", self.intensity, step_years),
             "common_count_thresholds": count_thresholds("common_intensity", self.common_intensity, step_years),
             "mean": self.jump_mean,
@@ -221,7 +221,7 @@ class MertonJumpDiffusion(JumpDiffusion):
         if (volatility, correlation, drift) == (1.0, 0.0, 0.0):
             return self
         factor = check_positive("volatility shock", volatility)
-        pushed = push_towards_one(self.correlation, correlation) if correlation else self.correlation
+        pushed = push(self.correlation, correlation)
         shared = self.common_jump_correlation
         return type(self)(
             self.assets,

@@ -8,7 +8,7 @@ deviation a year is ``sigma``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -20,8 +20,17 @@ from riskops.checks import check_number, check_one_of, check_positive
 from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock, State
 from riskops.models.calibration import Calibration
-from riskops.models.correlation import check_correlation, cholesky, push_towards_one
-from riskops.models.correlation import nearest_correlation as find_nearest_correlation
+from riskops.models.correlation import check_correlation
+from riskops.models.factor_option import Factors, check_correlation_options, estimate_correlation, plain_factors
+from riskops.models.factor_structure import (
+    Correlation,
+    FactorStructure,
+    check_structure,
+    correlation_matrix,
+    mixing_of,
+    push,
+    with_factors,
+)
 from riskops.models.kernel import path_kernel
 from riskops.models.parameters import check_assets, drift_of, frozen, per_asset, positive_per_asset, set_frozen
 from riskops.models.registry import register
@@ -67,7 +76,8 @@ class StudentT(Model):
     volatility
         Standard deviation of each log return a year, above zero.
     correlation
-        Correlation of log returns ``(asset, asset)``, positive definite.
+        Correlation of log returns: ``(asset, asset)``, positive definite, or a
+        :class:`riskops.models.factor_structure.FactorStructure`.
     degrees_of_freedom
         ``nu``, above 2, of the returns of one step.
     mixing_values
@@ -97,7 +107,7 @@ class StudentT(Model):
 
     log_drift: Floats
     volatility: Floats
-    correlation: Floats
+    correlation: Correlation
     degrees_of_freedom: float
     mixing_values: Floats = None  # type: ignore[assignment]  # made from the degrees of freedom
 
@@ -114,11 +124,13 @@ class StudentT(Model):
         nu = check_number("degrees_of_freedom", self.degrees_of_freedom)
         if not nu > 2.0:
             raise InputError(f"degrees_of_freedom: {nu!r} is not above 2, where the volatility is infinite")
+        correlation = check_structure("correlation", self.correlation, assets=assets)
         parameters = {
             "assets": assets,
             "log_drift": per_asset("log_drift", self.log_drift, assets),
             "volatility": positive_per_asset("volatility", self.volatility, assets),
-            "correlation": frozen(check_correlation("correlation", self.correlation, size=len(assets))),
+            "correlation": correlation,
+            "shocks": with_factors(type(self).shocks, correlation),
             "degrees_of_freedom": nu,
             "mixing_values": frozen(check_table("mixing_values", self.mixing_values, mixing_table(nu).values)),
         }
@@ -138,18 +150,18 @@ class StudentT(Model):
         degrees_of_freedom: float | None = None,
         dispersion: str = "likelihood",
         nearest_correlation: bool = False,
+        factors: Factors = None,
     ) -> Calibration[Self]:
         """Fit as :meth:`fit` does, and return the model with a report of the likelihood and of every adjustment."""
         check_positive("days_per_year", days_per_year)
         check_one_of("dispersion", dispersion, ("likelihood", "sample"))
-        if not isinstance(nearest_correlation, bool):
-            raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
         if degrees_of_freedom is not None and not check_number("degrees_of_freedom", degrees_of_freedom) > 2.0:
             raise InputError(f"degrees_of_freedom: {degrees_of_freedom!r} is not above 2")
         sample = sample_log_returns(returns, window=window)
+        check_correlation_options(sample.assets, nearest=nearest_correlation, factors=factors)
         log_drift = drift_of(drift, sample, half_variance=np.zeros(len(sample.assets)), days_per_year=days_per_year)
-        fitted, deviation, correlation, repair = _estimate(
-            sample, degrees_of_freedom, dispersion=dispersion, nearest=nearest_correlation
+        fitted, deviation, correlation, how = _estimate(
+            sample, degrees_of_freedom, dispersion=dispersion, nearest=nearest_correlation, factors=factors
         )
         nu, volatility = fitted.degrees_of_freedom, deviation * np.sqrt(days_per_year)
         mixing = mixing_table(nu)
@@ -162,8 +174,9 @@ class StudentT(Model):
                 "degrees_of_freedom": degrees_of_freedom,
                 "dispersion": dispersion,
                 "nearest_correlation": nearest_correlation,
+                "factors": plain_factors(factors),
             },
-            "nearest_correlation": repair,
+            **how,
             "degrees_of_freedom": nu,
             "degrees_of_freedom_standard_error": fitted.standard_error,
             "log_likelihood": fitted.log_likelihood,
@@ -184,6 +197,7 @@ class StudentT(Model):
         degrees_of_freedom: float | None = None,
         dispersion: str = "likelihood",
         nearest_correlation: bool = False,
+        factors: int | str | Mapping[str, Sequence[float]] | None = None,
     ) -> Self:
         """Estimate the multivariate t distribution of daily log returns by maximum likelihood.
 
@@ -208,6 +222,9 @@ class StudentT(Model):
             Replace a correlation that is not positive definite (as the sample's from a window shorter than the number
             of assets) by the nearest one that is. By default it is refused. :meth:`calibrate` says by how much it was
             changed.
+        factors
+            A number of factors, by principal axes of the fitted correlation, in the place of it; or given loadings: the
+            path of a YAML or CSV file, or asset to list of loadings.
 
         Returns
         -------
@@ -242,19 +259,21 @@ class StudentT(Model):
             degrees_of_freedom=degrees_of_freedom,
             dispersion=dispersion,
             nearest_correlation=nearest_correlation,
+            factors=factors,
         ).model
 
     def tables(self, step_years: float) -> Mapping[str, Array]:
         """``drift`` ``(asset,)`` of log growth over a step, ``mixing`` ``(asset, asset)`` and ``mixing_root``.
 
-        Mixing is the Cholesky factor, row ``a`` scaled by ``sqrt((nu - 2) / nu)`` of the deviation of asset ``a``
-        over a step, which the variance ``nu / (nu - 2)`` of a t distributed number makes up for.
+        Mixing is the Cholesky factor, or the loadings ``(asset, factor + 1)``, row ``a`` scaled by
+        ``sqrt((nu - 2) / nu)`` of the deviation of asset ``a`` over a step, which the variance ``nu / (nu - 2)`` of a t
+        distributed number makes up for.
         """
         check_positive("step_years", step_years)
         scale = self.volatility * np.sqrt(step_years * ((self.degrees_of_freedom - 2.0) / self.degrees_of_freedom))
         return {
             "drift": self.log_drift * step_years,
-            "mixing": cholesky(self.correlation) * scale[:, None],
+            "mixing": mixing_of(self.correlation, scale),
             "mixing_root": cubics(self.mixing_values),
         }
 
@@ -276,7 +295,7 @@ class StudentT(Model):
         if (volatility, correlation, drift) == (1.0, 0.0, 0.0):
             return self
         factor = check_positive("volatility shock", volatility)
-        pushed = push_towards_one(self.correlation, correlation) if correlation else self.correlation
+        pushed = push(self.correlation, correlation)
         log_drift = self.log_drift + check_number("drift shock", drift)
         widened = self.volatility * factor
         return type(self)(self.assets, log_drift, widened, pushed, self.degrees_of_freedom, self.mixing_values)
@@ -287,7 +306,7 @@ class StudentT(Model):
 
     def covariance_log_growth(self, years: float) -> Floats:
         """Exact covariance ``(asset, asset)`` of log growth: ``sigma_a sigma_b R_ab t``, for any number of steps."""
-        return self.correlation * (self.volatility[:, None] * self.volatility[None, :]) * years
+        return correlation_matrix(self.correlation) * (self.volatility[:, None] * self.volatility[None, :]) * years
 
     def mean_simple_return(self, years: float) -> Floats:
         """Refused: the exponential of a t distributed number has no mean."""
@@ -295,27 +314,20 @@ class StudentT(Model):
 
 
 def _estimate(
-    sample: Sample, degrees_of_freedom: float | None, *, dispersion: str, nearest: bool
-) -> tuple[StudentTFit, Floats, Floats, dict[str, Any] | None]:
-    """The fit, the standard deviations a day, the correlation, and what was changed to make it positive definite."""
-    deviation, correlation = sample.volatility(), sample.correlation()
-    repair: dict[str, Any] | None = None
+    sample: Sample, degrees_of_freedom: float | None, *, dispersion: str, nearest: bool, factors: Factors
+) -> tuple[StudentTFit, Floats, Correlation, dict[str, Any]]:
+    """The fit, the standard deviations a day, the correlation, and what was made of it."""
+    deviation = sample.volatility()
     if dispersion == "sample":
-        if nearest:
-            correlation, repair = find_nearest_correlation(correlation)
-        check_correlation("correlation", correlation, size=len(sample.assets))
-        kept = correlation * (deviation[:, None] * deviation[None, :])
-        return (
-            fit_student_t(sample, degrees_of_freedom=degrees_of_freedom, covariance=kept),
-            deviation,
-            correlation,
-            repair,
-        )
+        taken, how = estimate_correlation(sample.correlation(), assets=sample.assets, nearest=nearest, factors=factors)
+        if not isinstance(taken, FactorStructure):
+            check_correlation("correlation", taken, size=len(sample.assets))
+        kept = correlation_matrix(taken) * (deviation[:, None] * deviation[None, :])
+        return fit_student_t(sample, degrees_of_freedom=degrees_of_freedom, covariance=kept), deviation, taken, how
     fitted = fit_student_t(sample, degrees_of_freedom=degrees_of_freedom)
     covariance = fitted.covariance()
     deviation = np.sqrt(np.diagonal(covariance))
     correlation = covariance / (deviation[:, None] * deviation[None, :])
     np.fill_diagonal(correlation, 1.0)
-    if nearest:
-        correlation, repair = find_nearest_correlation(correlation)
-    return fitted, deviation, correlation, repair
+    taken, how = estimate_correlation(correlation, assets=sample.assets, nearest=nearest, factors=factors)
+    return fitted, deviation, taken, how

@@ -7,7 +7,7 @@ asset's own (McNeil, Frey and Embrechts, *Quantitative Risk Management*, 2015, 7
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -20,7 +20,15 @@ from riskops.checks import check_number, check_positive
 from riskops.errors import InputError
 from riskops.models.base import Array, Model, Shock, State
 from riskops.models.calibration import Calibration
-from riskops.models.correlation import check_correlation, cholesky, push_towards_one
+from riskops.models.factor_option import Factors, check_correlation_options, plain_factors
+from riskops.models.factor_structure import (
+    Correlation,
+    check_structure,
+    correlation_matrix,
+    mixing_of,
+    push,
+    with_factors,
+)
 from riskops.models.kernel import path_kernel
 from riskops.models.margins import check_margins, margin_names
 from riskops.models.parameters import check_assets, drift_of, frozen, per_asset, positive_per_asset, set_frozen
@@ -77,7 +85,8 @@ class StudentTCopula(Model):
     degrees_of_freedom
         ``nu`` of the copula, at least 1: the smaller, the more often extremes come together.
     correlation
-        Of the copula ``(asset, asset)``, positive definite: that of the t numbers, not of the returns.
+        Of the copula: that of the t numbers, not of the returns; ``(asset, asset)``, positive definite, or a
+        :class:`riskops.models.factor_structure.FactorStructure`.
     days_per_year
         Observations in a year.
     mixing_values
@@ -113,7 +122,7 @@ class StudentTCopula(Model):
     margin_degrees_of_freedom: tuple[float | None, ...]
     skewness: Floats
     degrees_of_freedom: float
-    correlation: Floats
+    correlation: Correlation
     days_per_year: float = 252.0
     mixing_values: Floats = None  # type: ignore[assignment]  # made from the parameters
     margin_values: Floats = None  # type: ignore[assignment]  # made from the parameters
@@ -133,6 +142,7 @@ class StudentTCopula(Model):
             raise InputError(f"degrees_of_freedom: {nu!r} is not at least 1")
         skewness = per_asset("skewness", self.skewness, assets)
         margins = check_margins(self.margin_degrees_of_freedom, skewness, assets)
+        correlation = check_structure("correlation", self.correlation, assets=assets)
         parameters = {
             "assets": assets,
             "location": per_asset("location", self.location, assets),
@@ -140,7 +150,8 @@ class StudentTCopula(Model):
             "margin_degrees_of_freedom": tuple(nu for nu, _ in margins),
             "skewness": skewness,
             "degrees_of_freedom": nu,
-            "correlation": frozen(check_correlation("correlation", self.correlation, size=len(assets))),
+            "correlation": correlation,
+            "shocks": with_factors(type(self).shocks, correlation),
             "days_per_year": check_positive("days_per_year", self.days_per_year),
             "mixing_values": frozen(check_table("mixing_values", self.mixing_values, mixing_table(nu).values)),
             "margin_values": frozen(check_margin_tables("margin_values", self.margin_values, nu, margins)),
@@ -167,17 +178,19 @@ class StudentTCopula(Model):
         drift: str | Mapping[str, float] = "historical",
         window: int | None = None,
         nearest_correlation: bool = False,
+        factors: Factors = None,
     ) -> Calibration[Self]:
         """Fit as :meth:`fit` does, and return the model with a report of every likelihood and adjustment."""
         check_positive("days_per_year", days_per_year)
-        if not isinstance(nearest_correlation, bool):
-            raise InputError(f"nearest_correlation: {nearest_correlation!r} is not true or false")
         if degrees_of_freedom is not None and not check_number("degrees_of_freedom", degrees_of_freedom) >= 1.0:
             raise InputError(f"degrees_of_freedom: {degrees_of_freedom!r} is not at least 1")
         sample = sample_log_returns(returns, window=window)
+        check_correlation_options(sample.assets, nearest=nearest_correlation, factors=factors)
         names = margin_names(margins, sample.assets)
         log_drift = drift_of(drift, sample, half_variance=np.zeros(len(sample.assets)), days_per_year=days_per_year)
-        copula = fit_t_copula(sample, degrees_of_freedom=degrees_of_freedom, nearest=nearest_correlation)
+        copula = fit_t_copula(
+            sample, degrees_of_freedom=degrees_of_freedom, nearest=nearest_correlation, factors=factors
+        )
         fitted = fit_margins(sample, names)
         mixing = mixing_table(copula.degrees_of_freedom)
         tables, error = margin_tables(
@@ -203,8 +216,9 @@ class StudentTCopula(Model):
                 "drift": drift if isinstance(drift, str) else {str(k): float(v) for k, v in drift.items()},
                 "window": window,
                 "nearest_correlation": nearest_correlation,
+                "factors": plain_factors(factors),
             },
-            "nearest_correlation": copula.repair,
+            **copula.replaced,
             "degrees_of_freedom": copula.degrees_of_freedom,
             "degrees_of_freedom_standard_error": copula.standard_error,
             "copula_log_likelihood": copula.log_likelihood,
@@ -225,6 +239,7 @@ class StudentTCopula(Model):
         drift: str | Mapping[str, float] = "historical",
         window: int | None = None,
         nearest_correlation: bool = False,
+        factors: int | str | Mapping[str, Sequence[float]] | None = None,
     ) -> Self:
         """Estimate each asset's distribution, and the copula of all of them, from daily log returns.
 
@@ -246,6 +261,9 @@ class StudentTCopula(Model):
         nearest_correlation
             Replace a correlation that is not positive definite (Kendall's need not be) by the nearest one that is. By
             default it is refused. :meth:`calibrate` says by how much it was changed.
+        factors
+            A number of factors, by principal axes of that of Kendall's tau, in the place of it; or given loadings: the
+            path of a YAML or CSV file, or asset to list of loadings.
 
         Returns
         -------
@@ -282,6 +300,7 @@ class StudentTCopula(Model):
             drift=drift,
             window=window,
             nearest_correlation=nearest_correlation,
+            factors=factors,
         ).model
 
     def parameters(self) -> dict[str, Any]:
@@ -289,8 +308,8 @@ class StudentTCopula(Model):
         return super().parameters() | {"margin_degrees_of_freedom": list(self.margin_degrees_of_freedom)}
 
     def tables(self, step_years: float) -> Mapping[str, Array]:
-        """``location`` and ``scale`` ``(asset,)``, ``mixing`` ``(asset, asset)``, ``mixing_root`` and ``margin``
-        ``(asset, interval, 4)``; a step of another length than an observation is refused."""
+        """``location`` and ``scale`` ``(asset,)``, ``mixing`` ``(asset, asset or factor + 1)``, ``mixing_root`` and
+        ``margin`` ``(asset, interval, 4)``; a step of another length than an observation is refused."""
         check_positive("step_years", step_years)
         if abs(step_years * self.days_per_year - 1.0) > 1e-9:
             raise InputError(
@@ -300,7 +319,7 @@ class StudentTCopula(Model):
         return {
             "location": self.location,
             "scale": self.scale,
-            "mixing": cholesky(self.correlation),
+            "mixing": mixing_of(self.correlation, np.ones(len(self.assets))),
             "mixing_root": cubics(self.mixing_values),
             "margin": margin_coefficients(self.margin_values, self.degrees_of_freedom),
         }
@@ -332,7 +351,7 @@ class StudentTCopula(Model):
             margin_degrees_of_freedom=self.margin_degrees_of_freedom,
             skewness=self.skewness,
             degrees_of_freedom=self.degrees_of_freedom,
-            correlation=push_towards_one(self.correlation, correlation) if correlation else self.correlation,
+            correlation=push(self.correlation, correlation),
             days_per_year=self.days_per_year,
             mixing_values=self.mixing_values,
             margin_values=self.margin_values,
@@ -344,11 +363,11 @@ class StudentTCopula(Model):
 
     def kendall_tau(self) -> Floats:
         """Kendall's tau ``(asset, asset)`` over one step: ``2/pi asin(rho)``."""
-        found: Floats = 2.0 / np.pi * np.arcsin(self.correlation)
+        found: Floats = 2.0 / np.pi * np.arcsin(correlation_matrix(self.correlation))
         return found
 
     def tail_dependence(self) -> Floats:
         """The coefficient of tail dependence ``(asset, asset)`` over one step, the same in both tails: the limit of the
         probability that one asset is beyond its quantile, given that the other is beyond its own."""
-        nu, rho = self.degrees_of_freedom, self.correlation
+        nu, rho = self.degrees_of_freedom, correlation_matrix(self.correlation)
         return np.asarray(2.0 * special.stdtr(nu + 1.0, -np.sqrt((nu + 1.0) * (1.0 - rho) / (1.0 + rho))), np.float64)

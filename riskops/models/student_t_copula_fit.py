@@ -16,7 +16,9 @@ import numpy.typing as npt
 from scipy import linalg, special
 
 from riskops.errors import InputError
-from riskops.models.correlation import check_correlation, nearest_correlation
+from riskops.models.correlation import check_correlation
+from riskops.models.factor_option import Factors, estimate_correlation
+from riskops.models.factor_structure import Correlation, FactorStructure, correlation_matrix
 from riskops.models.margins import FittedMargin, fit_margin
 from riskops.models.sample import Sample
 from riskops.models.student_t_fit import largest_likelihood
@@ -37,12 +39,13 @@ FEWEST = 50
 class CopulaFit:
     """The copula that the ranks of the sample say; ``standard_error`` is None where ``nu`` was given."""
 
-    correlation: Floats
+    correlation: Correlation
     degrees_of_freedom: float
     #: From the observed information, the correlation and the ranks taken as known.
     standard_error: float | None
     log_likelihood: float
-    repair: dict[str, Any] | None
+    #: What the report says of the correlation: ``nearest_correlation`` and ``factors``.
+    replaced: dict[str, Any]
 
 
 def kendall_tau(values: Floats) -> Floats:
@@ -57,7 +60,9 @@ def kendall_tau(values: Floats) -> Floats:
     return matrix
 
 
-def fit_t_copula(sample: Sample, *, degrees_of_freedom: float | None, nearest: bool) -> CopulaFit:
+def fit_t_copula(
+    sample: Sample, *, degrees_of_freedom: float | None, nearest: bool, factors: Factors = None
+) -> CopulaFit:
     """Fit a t copula to the ranks of a sample.
 
     Parameters
@@ -68,6 +73,8 @@ def fit_t_copula(sample: Sample, *, degrees_of_freedom: float | None, nearest: b
         At least one, or None to fit them.
     nearest
         Replace a correlation that is not positive definite by the nearest one that is.
+    factors
+        A number of factors, or given loadings, in the place of the full correlation.
 
     Returns
     -------
@@ -85,18 +92,17 @@ def fit_t_copula(sample: Sample, *, degrees_of_freedom: float | None, nearest: b
             f"log_return: {sample.observations} observations are too few for a copula; {FEWEST} are needed"
         )
     sample.volatility()  # names an asset whose returns do not vary
-    correlation = np.sin(0.5 * np.pi * kendall_tau(sample.values))
-    np.fill_diagonal(correlation, 1.0)
-    repair = None
-    if nearest:
-        correlation, repair = nearest_correlation(correlation)
-    check_correlation("correlation", correlation, size=len(sample.assets))
+    estimate = np.sin(0.5 * np.pi * kendall_tau(sample.values))
+    np.fill_diagonal(estimate, 1.0)
+    correlation, replaced = estimate_correlation(estimate, assets=sample.assets, nearest=nearest, factors=factors)
+    if not isinstance(correlation, FactorStructure):
+        check_correlation("correlation", correlation, size=len(sample.assets))
     with pinned_threads():
-        likelihood = _Likelihood(sample.values, correlation)
+        likelihood = _Likelihood(sample.values, correlation_matrix(correlation))
         nu, error = degrees_of_freedom, None
         if nu is None:
             nu, error = largest_likelihood(likelihood.at, lowest=LOWEST, highest=HIGHEST)
-        return CopulaFit(correlation, nu, error, likelihood.at(nu), repair)
+        return CopulaFit(correlation, nu, error, likelihood.at(nu), replaced)
 
 
 class _Likelihood:

@@ -13,7 +13,7 @@ import pytest
 from riskops.errors import InputError
 from riskops.measures import arrange
 from riskops.models import GeometricBrownianMotion, from_record, push_towards_one
-from riskops.models.factor_structure import FactorStructure, mixing_table
+from riskops.models.factor_structure import FactorStructure, mixing_of
 from riskops.scenarios import Scenario
 from riskops.simulation import METHODS, SimulationSpec, simulate
 from tests.models.factor_market import market_loadings, names_of
@@ -46,7 +46,7 @@ def test_the_matrix_is_that_of_loadings_and_own_variances() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_what_mixes_the_normals_makes_that_covariance(share: float) -> None:
     structure, scale = FactorStructure(LOADINGS, share), np.array([0.5, 2.0, 1.0])
-    mixing = mixing_table(structure, scale)
+    mixing = mixing_of(structure, scale)
     assert mixing.shape == (3, structure.normals + 1)
     expected = push_towards_one(np.asarray(FactorStructure(LOADINGS)), share) * np.outer(scale, scale)
     own = np.diag(mixing[:, -1] ** 2)

@@ -364,6 +364,7 @@ def test_report_has_what_every_report_has(market):
         "common_intensity": 5.0,
         "correlation": "diffusion",
         "nearest_correlation": False,
+        "factors": None,
     }
     assert calibration.model.drift.tolist() == [0.0] * 4
 

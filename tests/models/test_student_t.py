@@ -307,6 +307,7 @@ def test_given_degrees_of_freedom_and_the_samples_dispersion(sample):
         "degrees_of_freedom": 4,
         "dispersion": "likelihood",
         "nearest_correlation": False,
+        "factors": None,
     }
     plain = StudentT.fit(sample, dispersion="sample", drift={"A": 0.01, "B": 0.02, "C": 0.03})
     np.testing.assert_allclose(plain.covariance_log_growth(1 / 252), np.cov(values.T), rtol=1e-12)
