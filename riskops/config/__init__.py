@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from riskops.config.analysis import AnalysisConfig, analysis_from_mapping, load_analysis
 from riskops.config.describe import ConfigKey, config_keys, starter_config
 from riskops.config.load import config_from_mapping, load_config, to_yaml
 from riskops.config.sections import Config
 
-__all__ = ["Config", "ConfigKey", "config_from_mapping", "config_keys", "load_config", "starter_config", "to_yaml"]
+__all__ = [
+    "AnalysisConfig",
+    "Config",
+    "ConfigKey",
+    "analysis_from_mapping",
+    "config_from_mapping",
+    "config_keys",
+    "load_analysis",
+    "load_config",
+    "starter_config",
+    "to_yaml",
+]

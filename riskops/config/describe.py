@@ -15,8 +15,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from riskops.cluster.options import OPTIONS
+from riskops.config.fields import section_of
 from riskops.config.options import describe_options
-from riskops.config.sections import Config
+from riskops.config.sections import Config, Whole
 from riskops.errors import InputError
 from riskops.models import list_models
 from riskops.scenarios import load_library
@@ -41,8 +42,13 @@ class ConfigKey(NamedTuple):
     required: bool = False
 
 
-def config_keys() -> tuple[ConfigKey, ...]:
+def config_keys(kind: type[Whole] = Config) -> tuple[ConfigKey, ...]:
     """All keys in the order in which a configuration lists them; a model's options are marked with the model's kind.
+
+    Parameters
+    ----------
+    kind
+        The configuration of a run, or of an analysis, whose sections from the run it reads are a row each.
 
     Returns
     -------
@@ -55,12 +61,14 @@ def config_keys() -> tuple[ConfigKey, ...]:
     [[0.95, 0.99]]
     """
     keys: list[ConfigKey] = []
-    for name, field in Config.model_fields.items():
-        section = _section(field)
-        if section is None:
+    for name, field in kind.model_fields.items():
+        section = section_of(field)
+        if section is None or name in getattr(kind, "from_run", ()):
             keys.append(_row(name, field))
             continue
-        keys += _rows(name, section)
+        # a section that may be left out whole has no defaults of its own
+        rows = _rows(name, section)
+        keys += [row._replace(default="as in the run") for row in rows] if field.default is None else rows
         if name == "model":
             keys += [
                 ConfigKey(f"model.{option.name}", option.expects, option.default, f"({kind}) {option.description}")
@@ -148,7 +156,7 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
     keys = {row.key: row for row in config_keys()}
     options = {f"model.{option.name}": option for option in describe_options(keys["model.kind"].default)}
     for name, field in Config.model_fields.items():
-        section = _section(field)
+        section = section_of(field)
         yield ""
         if section is None:
             yield from _entry(name, keys[name].description, values.get(name, keys[name].default), "")
@@ -156,7 +164,7 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
         yield from _comment(field.description or "", "")
         yield f"{name}:"
         for inner, about in section.model_fields.items():
-            nested = _section(about)
+            nested = section_of(about)
             if nested is None:
                 row = keys[f"{name}.{inner}"]
                 yield from _entry(inner, row.description, values.get(row.key, row.default), "  ")
@@ -191,7 +199,7 @@ def _rows(prefix: str, section: type[BaseModel]) -> list[ConfigKey]:
     """The keys of a section, and of the sections inside it."""
     keys: list[ConfigKey] = []
     for name, field in section.model_fields.items():
-        inner = _section(field)
+        inner = section_of(field)
         keys += [_row(f"{prefix}.{name}", field)] if inner is None else _rows(f"{prefix}.{name}", inner)
     return keys
 
@@ -202,8 +210,3 @@ def _row(key: str, field: FieldInfo) -> ConfigKey:
     required = field.default is PydanticUndefined
     default = None if required else to_jsonable_python(field.default)
     return ConfigKey(key, expects, default, field.description or "", required)
-
-
-def _section(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from riskops.errors import ConfigError, InputError
 from riskops.market.gaps import check_gap_policy
 from riskops.portfolio import load_portfolios
 
-__all__ = ["Date", "Names", "Numbers", "Section", "check_gaps", "inline_portfolio", "key", "listed"]
+__all__ = ["Date", "Names", "Numbers", "Section", "check_gaps", "inline_portfolio", "key", "listed", "section_of"]
 
 
 def key(default: Any, expects: str, doc: str, *, item: str = "", **limits: Any) -> Any:
@@ -51,6 +52,12 @@ def inline_portfolio(key: str, value: object) -> dict[str, Any]:
     except InputError as problem:
         raise ConfigError(f"{key}: {str(problem).removeprefix('portfolios: ')}") from None
     return dict(value)
+
+
+def section_of(field: FieldInfo | None) -> type[BaseModel] | None:
+    """The section that a field holds, or may hold; None for a plain key."""
+    kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)]

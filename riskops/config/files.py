@@ -15,7 +15,7 @@ __all__ = ["library_path", "loadings_path", "portfolio_path", "prices_path"]
 
 def _find(key: str, value: str, context: Mapping[str, Any] | None, otherwise: str = "") -> str:
     """The absolute path of an existing file or folder; without a context the value is taken as it stands."""
-    if context is None:
+    if context is None or "directory" not in context:
         return value
     given = os.path.expanduser(value)
     places = dict.fromkeys((os.path.abspath(context["directory"]), os.getcwd()))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from riskops.config.problems import config_error
-from riskops.config.sections import Config
+from riskops.config.sections import Config, Whole
 from riskops.errors import ConfigError, InputError
 from riskops.textfile import parse_yaml, read_yaml
 
-__all__ = ["config_from_mapping", "load_config", "to_yaml"]
+__all__ = ["config_from_mapping", "load_config", "overridden", "to_yaml", "validated"]
+
+W = TypeVar("W", bound=Whole)
 
 
 def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
@@ -58,9 +60,7 @@ def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     if not isinstance(data, dict):
         found = "is empty" if data is None else f"holds {type(data).__name__}, not a mapping of keys"
         raise ConfigError(f"{path}: {found}; a configuration begins with market: and portfolios:")
-    for override in overrides:
-        data = _override(data, override)
-    return _validated(data, {"directory": str(Path(path).parent)})
+    return validated(Config, overridden(data, overrides), {"directory": str(Path(path).parent)})
 
 
 def config_from_mapping(mapping: Mapping[str, Any]) -> Config:
@@ -88,7 +88,7 @@ def config_from_mapping(mapping: Mapping[str, Any]) -> Config:
     >>> config_from_mapping(config.resolved()) == config
     True
     """
-    return _validated(dict(mapping), None)
+    return validated(Config, dict(mapping), None)
 
 
 def to_yaml(config: Config | Mapping[str, Any]) -> str:
@@ -116,11 +116,19 @@ def to_yaml(config: Config | Mapping[str, Any]) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _validated(data: dict[Any, Any], context: dict[str, Any] | None) -> Config:
+def validated(kind: type[W], data: Mapping[Any, Any], context: Mapping[str, Any] | None) -> W:
+    """A whole configuration of the kind, checked."""
     try:
-        return Config.model_validate(data, context=context)
+        return kind.model_validate(data, context=dict(context) if context is not None else None)
     except ValidationError as error:
-        raise config_error(error, Config) from None
+        raise config_error(error, kind) from None
+
+
+def overridden(data: dict[Any, Any], overrides: Sequence[str]) -> dict[Any, Any]:
+    """What a file says with each override set over it, the later over the earlier."""
+    for override in overrides:
+        data = _override(data, override)
+    return data
 
 
 def _override(data: dict[Any, Any], override: str) -> dict[Any, Any]:

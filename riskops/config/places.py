@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from riskops.config.fields import Section, key
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from riskops.checks import check_positive, check_unique
+from riskops.config.fields import Section, key, listed
+from riskops.errors import ConfigError
 
 __all__ = ["ReportSection", "StoreSection"]
 
@@ -14,7 +20,32 @@ class StoreSection(Section):
         "runs", "a folder's path", "Folder of all runs, relative to where riskops is started.", min_length=1
     )
     paths: bool = key(False, "true or false", "Keep the simulated paths (large).")
+    times: Literal["horizons", "all"] | tuple[float, ...] = key(
+        "horizons",
+        "horizons, all or a list of numbers of days",
+        "The times at which paths are kept, with store.paths: the horizons, the end of every step, or these days and "
+        "the horizons.",
+    )
     losses: bool = key(True, "true or false", "Keep the loss of every path.")
+
+    @field_validator("times", mode="wrap")
+    @classmethod
+    def _check_times(cls, value: Any, _: Any) -> Any:
+        if value in ("horizons", "all"):
+            return value
+        days = listed(value)
+        if not isinstance(days, tuple) or not days or not all(type(day) in (int, float) for day in days):
+            raise ConfigError(f"store.times: {value!r} is not horizons, all or a list of numbers of days")
+        for i, day in enumerate(days):
+            check_positive(f"store.times[{i}]", day)
+        check_unique("store.times", days)
+        return tuple(sorted(float(day) for day in days))
+
+    @model_validator(mode="after")
+    def _check_kept(self) -> StoreSection:
+        if self.times != "horizons" and not self.paths:
+            raise ConfigError("store.times: means nothing without store.paths")
+        return self
 
 
 class ReportSection(Section):

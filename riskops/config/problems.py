@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from riskops.config.fields import section_of
 from riskops.errors import ConfigError, RiskopsError
 
 __all__ = ["config_error", "unknown_key"]
@@ -56,8 +57,8 @@ def _path(loc: Sequence[str | int]) -> str:
 
 def _section(model: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
     for name in names:
-        inner = model.model_fields[name].annotation if name in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = section_of(model.model_fields.get(name))
+        if inner is None:
             break
         model = inner
     return model

@@ -7,6 +7,7 @@ of a starter configuration and the text of every error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -31,7 +32,17 @@ from riskops.config.simulation import SimulationSection
 from riskops.errors import ConfigError
 from riskops.scenarios import Scenario, load_library
 
-__all__ = ["Config", "MarketSection", "ModelSection", "RiskSection", "SimulationSection", "StressSection"]
+__all__ = [
+    "Config",
+    "MarketSection",
+    "ModelSection",
+    "RiskSection",
+    "SimulationSection",
+    "StressSection",
+    "Whole",
+    "find_portfolios",
+    "section",
+]
 
 
 class MarketSection(Section):
@@ -194,11 +205,44 @@ class StressSection(Section):
         return load_library(self.library, names=None if self.scenarios == "all" else self.scenarios)
 
 
-def _section(kind: type[Section]) -> Any:
+def find_portfolios(values: Sequence[Any], context: Mapping[str, Any] | None, *, first: int = 0) -> tuple[Any, ...]:
+    """Paths of files that are there, and mappings that hold a portfolio."""
+    found: list[Any] = []
+    for i, value in enumerate(values, start=first):
+        if isinstance(value, str):
+            found.append(portfolio_path(f"portfolios[{i}]", value, context))
+        else:
+            found.append(inline_portfolio(f"portfolios[{i}]", value))
+    return tuple(found)
+
+
+def section(kind: type[Section]) -> Any:
     return Field(default_factory=kind, description=(kind.__doc__ or "").strip())
 
 
-class Config(Section):
+class Whole(Section):
+    """What whole configurations share: empty sections, one portfolio without a list, and the way back to plain data."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, data: Any) -> Any:
+        """A section whose keys are all commented out is null in YAML, and means its defaults."""
+        if not isinstance(data, dict):
+            return data
+        sections = {k for k, f in cls.model_fields.items() if isinstance(f.annotation, type)}
+        return {k: {} if v is None and k in sections else v for k, v in data.items()}
+
+    @field_validator("portfolios", mode="before", check_fields=False)
+    @classmethod
+    def _one_path(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in, as plain data that YAML and JSON hold."""
+        return to_jsonable_python(self.model_dump(), inf_nan_mode="constants")
+
+
+class Config(Whole):
     """A whole configuration."""
 
     title: str | None = key(
@@ -211,38 +255,18 @@ class Config(Section):
         "The portfolios: paths of YAML or CSV files, or portfolios written out here.",
         min_length=1,
     )
-    model: ModelSection = _section(ModelSection)
-    simulation: SimulationSection = _section(SimulationSection)
-    risk: RiskSection = _section(RiskSection)
-    stress: StressSection = _section(StressSection)
-    store: StoreSection = _section(StoreSection)
-    report: ReportSection = _section(ReportSection)
-    cluster: ClusterSection = _section(ClusterSection)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_sections(cls, data: Any) -> Any:
-        """A section whose keys are all commented out is null in YAML, and means its defaults."""
-        if not isinstance(data, dict):
-            return data
-        sections = {k for k, f in cls.model_fields.items() if isinstance(f.annotation, type)}
-        return {k: {} if v is None and k in sections else v for k, v in data.items()}
-
-    @field_validator("portfolios", mode="before")
-    @classmethod
-    def _one_path(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+    model: ModelSection = section(ModelSection)
+    simulation: SimulationSection = section(SimulationSection)
+    risk: RiskSection = section(RiskSection)
+    stress: StressSection = section(StressSection)
+    store: StoreSection = section(StoreSection)
+    report: ReportSection = section(ReportSection)
+    cluster: ClusterSection = section(ClusterSection)
 
     @field_validator("portfolios")
     @classmethod
     def _find_portfolios(cls, values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
-        found: list[Any] = []
-        for i, value in enumerate(values):
-            if isinstance(value, str):
-                found.append(portfolio_path(f"portfolios[{i}]", value, info.context))
-            else:
-                found.append(inline_portfolio(f"portfolios[{i}]", value))
-        return tuple(found)
+        return find_portfolios(values, info.context)
 
     @model_validator(mode="after")
     def _check_horizons(self) -> Config:
@@ -269,7 +293,3 @@ class Config(Section):
         if arranged is not None and arranged not in self.risk.horizons:
             raise ConfigError(f"simulation.sampling.horizon: {arranged!r} is not among risk.horizons")
         return self
-
-    def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults filled in, as plain data that YAML and JSON hold."""
-        return to_jsonable_python(self.model_dump(), inf_nan_mode="constants")
