@@ -20,6 +20,8 @@ __all__ = ["Counts", "LocalTasks", "StageRecord", "TaskBook", "describe_task", "
 
 _DIGIT = re.compile(r"\d")
 _COLLECT = "collect"
+#: What Dask calls its own steps between stages; it joins their names to those of the tasks that it fuses them with.
+_BETWEEN = ("getitem", "blocks", "concatenate")
 
 
 class StageRecord(TypedDict):
@@ -89,6 +91,8 @@ def stage_of(key: Key) -> str:
     'portfolio-loss'
     >>> stage_of("tail_combine-partial-72f6b7-finalize-hlgfinalizecompute-60a6")
     'tail-combine-partial'
+    >>> stage_of(("write-loss-concatenate-8a1c", 3, 0))
+    'write-loss'
     """
     key = _as_key(key)
     name = key[0] if isinstance(key, tuple) and key else key
@@ -98,7 +102,7 @@ def stage_of(key: Key) -> str:
             break
         if word:
             words.append(word)
-    return "-".join(words) or _COLLECT
+    return "-".join([word for word in words if word not in _BETWEEN] or words) or _COLLECT
 
 
 def describe_task(key: Key) -> str:
