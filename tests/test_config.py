@@ -59,7 +59,8 @@ def test_defaults(load: Loader) -> None:
 def test_model_options_are_those_of_fit(load: Loader) -> None:
     assert load().model.options() == fit_options("geometric_brownian")
     config = load("model.window=250", "model.drift={AAPL: 0.1}")
-    assert config.model.options() == {"drift": {"AAPL": 0.1}, "window": 250, "nearest_correlation": False}
+    expected = {"drift": {"AAPL": 0.1}, "window": 250, "nearest_correlation": False, "factors": None}
+    assert config.model.options() == expected
 
 
 @pytest.mark.parametrize(
