@@ -94,14 +94,31 @@ def _edges(keys: Whole) -> Float:
     return np.where(keys >= _FIRST_POSITIVE, numbers, -numbers)
 
 
-def _sum_equal(codes: Whole, counts: Whole) -> tuple[Whole, Whole]:
-    """Sort by code and add the counts of equal codes; integers, so any order gives the same."""
-    if not len(codes):
-        return codes, counts
-    order = np.argsort(codes, kind="stable")
-    codes, counts = codes[order], counts[order]
-    first = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
-    return codes[first], np.add.reduceat(counts, first)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _merge(codes, counts, others, other_counts, out, out_counts):  # type: ignore[no-untyped-def]
+    """Merge two ascending lists of codes and add the counts of equal ones; the length of what comes out."""
+    a = b = place = 0
+    while a < len(codes) and b < len(others):
+        first, second = codes[a], others[b]
+        out[place] = min(first, second)
+        out_counts[place] = (counts[a] if first <= second else 0) + (other_counts[b] if second <= first else 0)
+        a += first <= second
+        b += second <= first
+        place += 1
+    for i in range(a, len(codes)):
+        out[place], out_counts[place] = codes[i], counts[i]
+        place += 1
+    for i in range(b, len(others)):
+        out[place], out_counts[place] = others[i], other_counts[i]
+        place += 1
+    return place
+
+
+def _merged(one: tuple[Whole, Whole], two: tuple[Whole, Whole]) -> tuple[Whole, Whole]:
+    size = len(one[0]) + len(two[0])
+    codes, counts = np.empty(size, np.int64), np.empty(size, np.int64)
+    number = _merge(*one, *two, codes, counts)
+    return codes[:number].copy(), counts[:number].copy()
 
 
 @dataclass(frozen=True)
@@ -159,9 +176,10 @@ class Histogram(Reduction):
         return HistogramState(np.concatenate(codes), np.concatenate(counts), lead)
 
     def combine(self, states: Sequence[HistogramState]) -> HistogramState:
-        codes = np.concatenate([state.codes for state in states])
-        counts = np.concatenate([state.counts for state in states])
-        return HistogramState(*_sum_equal(codes, counts), states[0].lead)
+        left = [(state.codes, state.counts) for state in states]
+        while len(left) > 1:  # neighbours in pairs; integers, so that any order gives the same
+            left = [_merged(*left[k : k + 2]) if k + 1 < len(left) else left[k] for k in range(0, len(left), 2)]
+        return HistogramState(*left[0], states[0].lead)
 
     def finalize(self, state: HistogramState) -> dict[str, Any]:
         keys, column = np.unique(state.codes & (KEYS - 1), return_inverse=True)

@@ -292,7 +292,8 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     Parameters
     ----------
     plan
-        Names and values; a name with ``bytes`` or ``memory`` in it is written as a size, ``seconds`` as a time.
+        Names and values; a name with ``bytes`` or ``memory`` in it is written as a size, ``seconds`` as a time and
+        ``share`` in per cent, and so are the values of a mapping with such a name.
 
     Returns
     -------
@@ -312,21 +313,23 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     return grid
 
 
-def _add_rows(grid: Table, plan: Mapping[str, Any], depth: int) -> None:
+def _add_rows(grid: Table, plan: Mapping[str, Any], depth: int, within: str = "") -> None:
     for key, value in plan.items():
         label = Text("  " * depth + str(key).replace("_", " "))
         if isinstance(value, Mapping):
             grid.add_row(label, Text())
-            _add_rows(grid, value, depth + 1)
+            _add_rows(grid, value, depth + 1, f"{within}{key}")
         else:
-            grid.add_row(label, Text(_quantity(str(key), value)))
+            grid.add_row(label, Text(_quantity(f"{within}{key}", value)))
 
 
 def _quantity(name: str, value: Any) -> str:
     if isinstance(value, int) and ("bytes" in name or "memory" in name):
         return size_text(value)
     if isinstance(value, float) and "seconds" in name:
-        return f"{value:.2g} s" if value >= 0.1 else f"{1000 * value:.2g} ms"
+        return f"{value:,.0f} s" if value >= 10 else f"{value:.2g} s" if value >= 0.1 else f"{1000 * value:.2g} ms"
+    if isinstance(value, float) and "share" in name:
+        return f"{value:.1%}"
     return _cell(value)
 
 

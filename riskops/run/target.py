@@ -19,7 +19,7 @@ from riskops.errors import ConfigError
 from riskops.rng import TILE
 from riskops.simulation import SimulationSpec
 
-__all__ = ["Bounds", "Target", "first_batch", "next_batch"]
+__all__ = ["Bounds", "Target", "first_batch", "last_batch", "next_batch"]
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,11 @@ def next_batch(spec: SimulationSpec, *, bounds: Bounds) -> int | None:
     >>> next_batch(spec, bounds=Bounds(max_paths=200_000))
     196608
     """
-    unit = _unit(spec)
-    following = min(2 * spec.paths, bounds.max_paths // unit * unit)
+    following = min(2 * spec.paths, last_batch(spec, bounds=bounds))
     return following if following > spec.paths else None
+
+
+def last_batch(spec: SimulationSpec, *, bounds: Bounds) -> int:
+    """The paths that a bound leaves room for, in whole chunks."""
+    unit = _unit(spec)
+    return bounds.max_paths // unit * unit
