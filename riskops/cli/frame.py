@@ -127,6 +127,11 @@ def kept(place: Path) -> Iterator[None]:
         if not RunDirectory(place).resumable:
             raise
         raise ClusterError(f"{problem}; {hint}") from problem
+    except Exception as problem:
+        # Nobody expected it, so its traceback is shown; a run that can go on is not to be given up for it.
+        if not isinstance(problem, RiskopsError) and RunDirectory(place).resumable:
+            problem.add_note(hint)
+        raise
 
 
 def cluster_keys(where: str | None, workers: int | None) -> dict[str, Any]:

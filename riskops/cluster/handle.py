@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
+from riskops.cluster.attendance import Attendance
 from riskops.cluster.connection import package_versions
-from riskops.cluster.failures import describe_failure
+from riskops.cluster.failures import describe_failure, note_task
 from riskops.errors import ClusterError, InputError
 from riskops.progress import Progress
 
@@ -39,7 +40,9 @@ class Cluster:
     """The client of a distributed scheduler; None for the schedulers inside this process."""
     _options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def compute(self, *collections: Any, progress: Progress | None = None) -> tuple[Any, ...]:
+    def compute(
+        self, *collections: Any, progress: Progress | None = None, chunk_paths: int | None = None
+    ) -> tuple[Any, ...]:
         """Compute everything in one pass and return the results in order.
 
         Parameters
@@ -48,6 +51,8 @@ class Cluster:
             Lazy datasets, arrays and delayed values; what is not lazy is returned as it is.
         progress
             Shows how far the computation is and keeps the time of each stage; nothing is shown without it.
+        chunk_paths
+            Paths of a chunk, where the work is cut into chunks of paths; errors then name the first path of theirs.
 
         Returns
         -------
@@ -57,18 +62,24 @@ class Cluster:
         Raises
         ------
         ClusterError
-            If memory ran out, workers died under a task, or the scheduler was lost. A task's own exception is raised
-            as it is.
+            If memory ran out, workers died under a task, no worker was left for long, or the scheduler was lost. A
+            task's own exception is raised as it is, with a note that names the task.
         """
         watch = Progress(quiet=True) if progress is None else progress
+        attendance = Attendance(self.client)
         try:
-            with watch.watching(self.client):
+            with watch.watching(self.client), attendance:
                 results: tuple[Any, ...] = dask.compute(*collections, **self._options)
                 return results
         except Exception as error:
-            line = describe_failure(error, kind=self.kind, suspects=watch.suspects)
+            line = describe_failure(
+                error, kind=self.kind, suspects=watch.suspects, client=self.client, chunk_paths=chunk_paths
+            )
             if line is None:
+                note_task(error, suspects=watch.suspects, chunk_paths=chunk_paths)
                 raise
+            if attendance.given_up:
+                line = attendance.line(self.kind)
             raise ClusterError(line) from error
 
     def versions(self) -> dict[str, str]:

@@ -13,9 +13,14 @@ from riskops.cluster.handle import Cluster
 from riskops.cluster.interrupts import children_deaf_to_interrupts, interrupts_deferred, undisturbed
 from riskops.cluster.memory import total_memory
 from riskops.cluster.settings import Settings
+from riskops.errors import ClusterError
 from riskops.threads import ONE_THREAD
 
 __all__ = ["open_processes", "pinned_workers"]
+
+#: Seconds without a sign of life after which a worker is ended and another started; Dask waits for five minutes.
+SILENT_SECONDS = 60
+_DASKS_OWN = "5 minutes"
 
 
 def pinned_workers() -> dask.config.set:
@@ -25,6 +30,24 @@ def pinned_workers() -> dask.config.set:
     """
     environment = {**dask.config.get("distributed.nanny.pre-spawn-environ"), **ONE_THREAD}
     return dask.config.set({"distributed.nanny.pre-spawn-environ": environment})
+
+
+def silent_workers_replaced() -> dask.config.set:
+    """Have a scheduler that is made inside the block replace stopped workers early, unless the user says when.
+
+    Tasks take seconds and kernels let the worker's own thread run meanwhile, so a minute's silence is no long task.
+    """
+    name = "distributed.scheduler.worker-ttl"
+    return dask.config.set({name: f"{SILENT_SECONDS}s"} if dask.config.get(name) == _DASKS_OWN else {})
+
+
+@contextmanager
+def _started() -> Iterator[None]:
+    """A worker that dies while it is started is said in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ClusterError(f"cluster.processes: a worker died while it was started ({error}); begin again") from error
 
 
 @contextmanager
@@ -41,7 +64,8 @@ def open_processes(settings: Settings) -> Iterator[Cluster]:
     memory = settings.memory_limit or total_memory() // count
     with undisturbed() as stack:
         stack.enter_context(pinned_workers())
-        with interrupts_deferred(), children_deaf_to_interrupts():
+        stack.enter_context(silent_workers_replaced())
+        with _started(), interrupts_deferred(), children_deaf_to_interrupts():
             local = stack.enter_context(
                 LocalCluster(
                     n_workers=first,

@@ -206,7 +206,10 @@ def test_a_performance_report_of_nothing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"kind": "thread"}, "cluster.kind: 'thread' is not one of address, cuda, kubernetes, lsf, pbs, processes, slurm, ssh, "),
+        (
+            {"kind": "thread"},
+            "cluster.kind: 'thread' is not one of address, cuda, kubernetes, lsf, pbs, ",
+        ),
         ({"workers": 0}, "cluster.workers: 0 is not an integer >= 1"),
         ({"kind": "processes", "threads_per_worker": 0}, "cluster.threads_per_worker: 0 is not an integer >= 1"),
         ({"memory_limit": "much"}, "cluster.memory_limit: 'much' is not a number of bytes such as 4GiB"),
@@ -342,8 +345,10 @@ def test_workers_that_die_name_the_chunk_and_the_setting(processes: Cluster) -> 
 
     deadly = da.map_blocks(simulate, chunks=((1,) * 3,), dtype=float, meta=np.empty(0), name="simulate-3f")
     with pytest.raises(ClusterError) as error:
-        processes.compute(deadly)
+        processes.compute(deadly, chunk_paths=1024)
     assert str(error.value) == (
-        "cluster.memory_limit: 1 workers died one after the other in task simulate, chunk (1,), most likely "
-        "out of memory; lower simulation.chunk_paths or raise cluster.memory_limit"
+        "cluster.processes: one worker died in task simulate, chunk 1 (from path 1,024), none seen above its limit of "
+        "memory: either the task ends its process, or the system did for want of memory; for the latter lower "
+        "simulation.chunk_paths or raise cluster.memory_limit"
     )
+    assert type(error.value.__cause__).__name__ == "KilledWorker"
