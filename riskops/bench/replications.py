@@ -19,7 +19,8 @@ from scipy.special import fdtri
 from riskops.measures.control_variates import controlled_figures, expected_loss
 from riskops.measures.grouped_tail import needed_mass
 from riskops.measures.pilot import arrange
-from riskops.measures.tail_risk import put_figures, tail_figures, tail_size
+from riskops.measures.tail_passes import tail_size
+from riskops.measures.tail_risk import put_figures, tail_figures
 from riskops.portfolio.loss import loss_block
 from riskops.reductions import Moments, Reduction, Tail, WeightedTail
 from riskops.rng import MAX_PATHS, tile_counters

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -21,21 +22,16 @@ from dask.base import tokenize
 
 from riskops.checks import exact_level
 from riskops.errors import InputError
+from riskops.measures.exceedances import beyond, terms, total
+from riskops.measures.found_tail import found_from_sums, found_from_tail, worst_of
+from riskops.measures.grouped_tail import order_statistic
 from riskops.measures.lazy import lazy_variables
+from riskops.measures.tail_passes import Again, find_tail
 from riskops.measures.tail_risk import put_figures
 from riskops.models import Model
 from riskops.models.elementwise import exponentials
 from riskops.portfolio import portfolio_loss
-from riskops.reductions import (
-    Z95,
-    Moments,
-    Tail,
-    fuse,
-    needed_tail,
-    order_index,
-    quantile_and_shortfall,
-    reduce_paths,
-)
+from riskops.reductions import Z95, Groups, Moments, Tail, boxed, fuse, needed_tail, order_index, reduce_paths
 from riskops.rng import MAX_PATHS
 from riskops.schema import ERROR_SUFFIXES
 from riskops.simulation import PathJob, paths_of
@@ -60,7 +56,13 @@ def check_controlled(model: Model) -> None:
 
 
 def controlled_tail_risk(
-    summary: Any, losses: xr.Dataset, *, job: PathJob, book: xr.Dataset, level: Sequence[float]
+    summary: Any,
+    losses: xr.Dataset,
+    *,
+    job: PathJob,
+    book: xr.Dataset,
+    level: Sequence[float],
+    again: Again | None = None,
 ) -> xr.Dataset:
     """VaR and ES corrected by the portfolios' known mean losses, and the effective sample size; lazy.
 
@@ -76,6 +78,8 @@ def controlled_tail_risk(
         ``exposure`` ``(portfolio, asset)``.
     level
         Confidence levels.
+    again
+        Gives the losses once more where one pass over them does not suffice.
 
     Returns
     -------
@@ -118,8 +122,12 @@ def controlled_tail_risk(
     )
     lead = tuple(str(d) for d in loss.dims[:-1])
     names = [m + suffix for m in ("value_at_risk", "expected_shortfall") for suffix in ("", *ERROR_SUFFIXES)]
+    masses = partial(_masses, expected=expected, levels=tuple(level))
+    found = find_tail(both, losses, level=level, key="tail", again=again, masses=masses)
+    if found is not both:
+        found = _joined(both, found)
     return lazy_variables(
-        both,
+        found,
         _corrected,
         outputs=dict.fromkeys([*names, *SIZES], (*lead, "level")),
         coords={**{d: loss[d] for d in lead if d in loss.coords}, "level": list(level)},
@@ -131,13 +139,21 @@ def controlled_tail_risk(
 
 
 def _both(summary: npt.NDArray[Any], pilot: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    boxed = np.empty((), object)
-    boxed[()] = {"summary": summary.item(), "pilot": pilot.item()}
-    return boxed
+    return boxed({**summary.item(), "pilot": pilot.item()})
+
+
+def _joined(both: da.Array, found: da.Array) -> da.Array:
+    """The moments of the run and the pilot beside what two passes have found."""
+    name = f"control-variate-passes-{tokenize(both.name, found.name)}"
+    return da.map_blocks(_join, both, found, dtype=object, meta=np.empty((), object), name=name)
+
+
+def _join(both: npt.NDArray[Any], found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return boxed({"moments": both.item()["moments"], "pilot": both.item()["pilot"], **found.item()})
 
 
 def _corrected(result: Mapping[str, Any], *, expected: Floats, levels: Sequence[float]) -> dict[str, Floats]:
-    placed = controlled_figures(result["summary"], result["pilot"], expected, levels=levels)
+    placed = controlled_figures(result, result["pilot"], expected, levels=levels)
     return put_figures(placed, (*expected.shape, len(levels)))
 
 
@@ -167,16 +183,33 @@ def expected_loss(exposure: Floats, mean_simple_return: Floats, shift: Floats) -
     return np.array([-math.fsum((row * growth).tolist()) for row in exposure])
 
 
-def _covariances(worst: Floats, beyond: int, quantile: float, *, mean: float, n: int) -> _Covariances:
-    losses = worst[:beyond]
-    over = losses - quantile
-    share, average = beyond / n, math.fsum(over.tolist()) / n
+def _covariances(sums: Mapping[str, float], beyond: float, quantile: float, *, mean: float, n: int) -> _Covariances:
+    """From the sums over the losses beyond a quantile, and how many stand before it."""
+    share, average = beyond / n, sums["excess"] / n
     return _Covariances(
-        indicator=math.fsum(losses.tolist()) / n - share * mean,
-        excess=math.fsum((over * losses).tolist()) / n - average * mean,
+        indicator=(sums["excess"] + beyond * quantile) / n - share * mean,
+        excess=(sums["squares"] + sums["excess"] * quantile) / n - average * mean,
         indicator_variance=share * (1.0 - share),
-        excess_variance=math.fsum((over * over).tolist()) / n - average * average,
+        excess_variance=sums["squares"] / n - average * average,
     )
+
+
+def _masses(summary: Mapping[str, Any], *, expected: Floats, levels: Sequence[float]) -> Floats:
+    """How many losses stand before each corrected quantile ``(row..., level)``."""
+    tail = summary["tail"]
+    n = int(tail["paths"])
+    masses = np.empty((*expected.shape, len(levels)))
+    for at in np.ndindex(*masses.shape):
+        row, level = at[:-1], levels[at[-1]]
+        centre = float(1 - exact_level(level)) + _slopes(summary["pilot"], row, level)[0] * _surprise(
+            summary, expected, row
+        )
+        masses[at] = max(math.floor(n * centre), 0)
+    return masses
+
+
+def _surprise(summary: Mapping[str, Any], expected: Floats, row: tuple[int, ...]) -> float:
+    return float(summary["moments"]["mean"][row]) - float(expected[row])
 
 
 def controlled_figures(
@@ -186,8 +219,10 @@ def controlled_figures(
 
     Parameters
     ----------
-    summary, pilot
-        Fused results ``tail`` and ``moments`` of the run and of the pilot.
+    summary
+        Of the run: ``moments``, and ``tail`` or what two passes have found instead.
+    pilot
+        The fused result ``tail`` and ``moments`` of the pilot.
     expected
         The known mean of every row ``(...)``.
     levels
@@ -198,51 +233,49 @@ def controlled_figures(
     InputError
         The correction or the interval reaches beyond the tail that was kept.
     """
-    tail, moments = summary["tail"], summary["moments"]
-    n = int(tail["paths"])
+    moments = summary["moments"]
+    if "second" in summary:
+        found = found_from_sums(summary["marks"], summary["second"], stressed=len(expected.shape) > 2)
+    else:
+        masses = _masses({**summary, "pilot": pilot}, expected=expected, levels=levels)
+        found = found_from_tail(summary["tail"], masses, groups=Groups(), plain=True, stressed=False)
+    n = found.paths
     out: dict[str, Placed] = {name: [] for name in ("value_at_risk", "expected_shortfall", *SIZES)}
-    for row in np.ndindex(*tail["loss"].shape[:-1]):
-        worst, mean = tail["loss"][row], float(moments["mean"][row])
+    for at, worst in found.worst.items():
+        row, level, sums = at[:-1], levels[at[-1]], found.sums[at]
+        mean = float(moments["mean"][row])
         variance = float(moments["standard_deviation"][row]) ** 2
         surprise = mean - float(expected[row])
-        for column, level in enumerate(levels):
-            mass = float(1 - exact_level(level))
-            slopes = _slopes(pilot, row, level)
-            beyond = _place(n * (mass + slopes[0] * surprise), worst, level)
-            quantile = float(worst[beyond])
-            found = _covariances(worst, beyond, quantile, mean=mean, n=n)
-            error = _residual_error(found.indicator_variance, found.indicator, variance, slopes[0], n)
-            centre = mass + slopes[0] * surprise
-            low = float(worst[_place(n * (centre + Z95 * error), worst, level)])
-            high = float(worst[_place(n * (centre - Z95 * error), worst, level)])
-            excess = math.fsum((worst[:beyond] - quantile).tolist()) / n - slopes[1] * surprise
-            shortfall = quantile + excess / mass
-            wide = _residual_error(found.excess_variance, found.excess, variance, slopes[1], n) / mass
-            at = (*row, column)
-            out["value_at_risk"].append((at, (quantile, (high - low) / (2.0 * Z95), low, high)))
-            out["expected_shortfall"].append((at, (shortfall, wide, shortfall - Z95 * wide, shortfall + Z95 * wide)))
-            plain = (found.excess_variance / (mass * mass), found.indicator_variance)
-            for name, variance_of, left in zip(SIZES, plain, (wide, error), strict=True):
-                size = variance_of / (left * left) if left > 0.0 else math.nan
-                out[name].append((at, (size, 0.0, 0.0, 0.0)))
+        mass = float(1 - exact_level(level))
+        slopes = _slopes(pilot, row, level)
+        centre = mass + slopes[0] * surprise
+        before = float(max(math.floor(n * centre), 0))
+        quantile = order_statistic(worst, before, level)
+        spread = _covariances(sums, before, quantile, mean=mean, n=n)
+        error = _residual_error(spread.indicator_variance, spread.indicator, variance, slopes[0], n)
+        low = order_statistic(worst, max(math.floor(n * (centre + Z95 * error)), 0), level)
+        high = order_statistic(worst, max(math.floor(n * (centre - Z95 * error)), 0), level)
+        excess = sums["excess"] / n - slopes[1] * surprise
+        shortfall = quantile + excess / mass
+        wide = _residual_error(spread.excess_variance, spread.excess, variance, slopes[1], n) / mass
+        out["value_at_risk"].append((at, (quantile, (high - low) / (2.0 * Z95), low, high)))
+        out["expected_shortfall"].append((at, (shortfall, wide, shortfall - Z95 * wide, shortfall + Z95 * wide)))
+        plain = (spread.excess_variance / (mass * mass), spread.indicator_variance)
+        for name, variance_of, left in zip(SIZES, plain, (wide, error), strict=True):
+            size = variance_of / (left * left) if left > 0.0 else math.nan
+            out[name].append((at, (size, 0.0, 0.0, 0.0)))
     return out
 
 
 def _slopes(pilot: Mapping[str, Any], row: tuple[int, ...], level: float) -> tuple[float, float]:
     """The coefficients of the indicator and of the excess, from the pilot."""
-    worst, n = pilot["tail"]["loss"][row], int(pilot["tail"]["paths"])
-    quantile, _ = quantile_and_shortfall(worst, level, n)
+    kept, n = worst_of(pilot["tail"], row), int(pilot["tail"]["paths"])
+    before = float(n - order_index(level, n))
+    quantile = order_statistic(kept, before, level)
+    sums = total(terms(beyond(kept.values, kept.paths, None, quantile), None, groups=Groups(), plain=True))
     variance = float(pilot["moments"]["standard_deviation"][row]) ** 2
-    mean = float(pilot["moments"]["mean"][row])
-    found = _covariances(worst, n - order_index(level, n), quantile, mean=mean, n=n)
-    return (found.indicator / variance, found.excess / variance) if variance > 0.0 else (0.0, 0.0)
-
-
-def _place(count: float, worst: Floats, level: float) -> int:
-    place = max(math.floor(count), 0)
-    if place >= len(worst):
-        raise InputError(f"level: the interval at {level!r} reaches beyond the tail that was kept; take more paths")
-    return place
+    spread = _covariances(sums, before, quantile, mean=float(pilot["moments"]["mean"][row]), n=n)
+    return (spread.indicator / variance, spread.excess / variance) if variance > 0.0 else (0.0, 0.0)
 
 
 def _residual_error(variance: float, covariance: float, control: float, slope: float, n: int) -> float:

@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from riskops.checks import exact_level
-from riskops.measures.grouped_tail import grouped_estimate
 from riskops.measures.tail_risk import put_figures
 from riskops.reductions import Groups
 from riskops.reductions.batches import SLOT
-from riskops.scalar import fma, scalar_function
+from riskops.scalar import fma
 
-__all__ = ["SUMS", "add_group_sums", "grouped_contributions", "grouped_marks", "tail_weight"]
+__all__ = ["SUMS", "add_group_sums", "grouped_contributions"]
 
 Float = npt.NDArray[np.float64]
 
@@ -31,63 +30,21 @@ Float = npt.NDArray[np.float64]
 SUMS = ("weight_squares", "cross", "sum_squares")
 
 
-def grouped_marks(tail: Mapping[str, Any], *, levels: Sequence[float], groups: Groups) -> dict[str, npt.NDArray[Any]]:
-    """Where VaR and its interval stand in the tail ``(portfolio, horizon, kept)``.
-
-    Returns
-    -------
-    dict
-        ``ranks`` ``(portfolio, horizon, level, 3)``: the positions of VaR and of the first and last loss in its
-        interval; ``boundary`` ``(portfolio, horizon, level)``: the weight that VaR's own loss has in ES;
-        ``value_at_risk`` and ``value_at_risk_error``, likewise.
-    """
-    n, shape = int(tail["paths"]), (*tail["loss"].shape[:-1], len(levels))
-    ranks = np.empty((*shape, 3), dtype=np.int64)
-    boundary, quantile, error = np.empty(shape), np.empty(shape), np.empty(shape)
-    for p, h in np.ndindex(*shape[:-1]):
-        held = int(np.count_nonzero(tail["path"][p, h] >= 0))
-        losses, paths = tail["loss"][p, h, :held], tail["path"][p, h, :held]
-        weights = tail["path_weight"][p, h, :held] if "path_weight" in tail else None
-        for c, level in enumerate(levels):
-            found = grouped_estimate(losses, paths, weights, level=level, n=n, groups=groups)
-            beyond, exact = len(found.paths), n * (1 - exact_level(level))
-            first = np.searchsorted(-losses, -found.value_at_risk_high, side="left")
-            last = np.searchsorted(-losses, -found.value_at_risk_low, side="right") - 1
-            ranks[p, h, c] = beyond, first, last
-            # weights are added up as they are where VaR is found
-            behind = beyond if weights is None or not beyond else float(np.cumsum(weights[:beyond])[-1])
-            boundary[p, h, c] = max(float(exact - behind), 0.0)
-            quantile[p, h, c], error[p, h, c] = found.value_at_risk, found.value_at_risk_error
-    return {"ranks": ranks, "boundary": boundary, "value_at_risk": quantile, "value_at_risk_error": error}
-
-
-@scalar_function
-def tail_weight(kind, position, own, ranks, boundary):  # type: ignore[no-untyped-def]
-    """What a loss at this position, of this weight, counts in ES (kind 0) or in VaR's window (kind 1)."""
-    if kind == 0:
-        if position == ranks[0]:
-            return boundary
-        return own if position < ranks[0] else 0.0
-    return own if ranks[1] <= position <= ranks[2] else 0.0
-
-
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def add_group_sums(  # type: ignore[no-untyped-def]
-    weight_squares, cross, sum_squares, losses, tile, group, column, position, own, ranks, boundary
-):
+def add_group_sums(weight_squares, cross, sum_squares, losses, tile, group, shares):  # type: ignore[no-untyped-def]
     """Add the groups' sums ``[tile, level, (ES, VaR)]``, of the latter two also ``[..., asset]``; the paths stand group
     by group, and no group leaves its tile."""
     total = np.empty(len(losses))
-    for level in range(len(boundary)):
+    for level in range(shares.shape[1]):
         for kind in range(2):
             weight = 0.0
             total[:] = 0.0
             for e in range(len(tile)):
-                w = tail_weight(kind, position[e], own[e], ranks[level], boundary[level])
+                w = shares[e, level, kind]
                 if w > 0.0:
                     weight += w
                     for a in range(len(losses)):
-                        total[a] = fma(w, losses[a, column[e]], total[a])
+                        total[a] = fma(w, losses[a, e], total[a])
                 if weight > 0.0 and (e + 1 == len(tile) or group[e + 1] != group[e]):
                     t = tile[e]
                     weight_squares[t, level, kind] = fma(weight, weight, weight_squares[t, level, kind])
@@ -108,10 +65,17 @@ def _sums_over_replicates(result: Mapping[str, Any]) -> dict[str, Float]:
 
 
 def grouped_contributions(
-    result: Mapping[str, Any], *, levels: Sequence[float], groups: Groups, measures: Sequence[str]
+    result: Mapping[str, Any],
+    base: Mapping[str, Float],
+    *,
+    levels: Sequence[float],
+    n: int,
+    groups: Groups,
+    measures: Sequence[str],
 ) -> dict[str, Float]:
-    """Contributions to VaR and ES (the two measures) with their errors, and the scale of VaR's, from the sums."""
-    weight, mean, n = result["weight"], result["mean"], int(result["paths"])
+    """Contributions to VaR and ES (the two measures) with their errors, and the scale of VaR's, from the sums and from
+    the figures of the base scenario."""
+    weight, mean = result["weight"], result["mean"]
     squares = _sums_over_replicates(result) if SLOT + "sums" in result else result
     number, reach = groups.number(n), groups.reach(n)
     shape = weight.shape[:-1]
@@ -119,7 +83,7 @@ def grouped_contributions(
     placed: dict[str, list[Any]] = {name: [] for name in measures}
     for at in np.ndindex(*shape):
         mass = float(1 - exact_level(levels[at[-1]]))
-        var, var_error = float(result["value_at_risk"][at]), float(result["value_at_risk_error"][at])
+        var, var_error = (float(base[name][at]) for name in ("value_at_risk", "value_at_risk_standard_error"))
         (inside, count), (tail, near) = weight[at], mean[at]
         # sums of squared deviations from the mean asset loss at VaR, within the tail and within the window
         spread, window = (

@@ -16,15 +16,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
-from riskops.reductions import Groups, skewed_interval, skewness_over_root
+from riskops.measures.exceedances import group_sums
+from riskops.measures.found_tail import FoundTail
+from riskops.reductions import Groups, WorstLosses, skewed_interval, skewness_over_root
 
-__all__ = ["GroupedTail", "grouped_estimate", "grouped_figures", "needed_mass"]
+__all__ = [
+    "GroupedTail",
+    "change_errors",
+    "grouped_estimate",
+    "grouped_figures",
+    "grouped_span",
+    "needed_mass",
+    "order_statistic",
+    "quantile_mass",
+]
 
-Floats = npt.NDArray[np.float64]
 #: An arrangement may turn out worse than plain draws by this factor in the error before the tail kept is too short.
 WORSE = 2.5
 #: Fewer groups than this do not tell the skewness of their sums; Student's t alone widens their intervals.
@@ -33,7 +42,7 @@ ENOUGH_GROUPS = 100
 
 @dataclass(frozen=True, eq=False)
 class GroupedTail:
-    """VaR and ES of one row at one level, with what their errors and those of their changes are made from."""
+    """VaR and ES of one row at one level, with their errors and the sums that those of their changes are made from."""
 
     value_at_risk: float
     value_at_risk_error: float
@@ -46,9 +55,7 @@ class GroupedTail:
     reach: float
     effective_sample_size: float
     value_at_risk_effective_sample_size: float
-    paths: npt.NDArray[np.int64]
-    inside: Floats
-    excess: Floats
+    sums: Mapping[str, float]
 
 
 def needed_mass(levels: float | Sequence[float], n: int, groups: Groups) -> float:
@@ -68,15 +75,40 @@ def needed_mass(levels: float | Sequence[float], n: int, groups: Groups) -> floa
     return min(most, 1.0) * n
 
 
+def grouped_span(level: float, n: int, groups: Groups) -> tuple[float, float]:
+    """The weights between which the order statistics lie that VaR and its interval may need."""
+    mass = float(1 - exact_level(level))
+    wide = WORSE * groups.reach(n) * math.sqrt(mass * (1.0 - mass) / n)
+    return max(mass - wide, 0.0) * n, needed_mass(level, n, groups)
+
+
+def order_statistic(worst: WorstLosses, mass: float, level: float) -> float:
+    """The loss at which the weights exceed ``mass``."""
+    place = worst.beyond(mass)
+    if not 0 <= place < len(worst.values):
+        raise InputError(
+            f"level: the error at {level!r} reaches beyond the tail that was kept; take more paths or another sampling"
+        )
+    return float(worst.values[place])
+
+
+def quantile_mass(level: float, n: int, *, counted: bool) -> float:
+    """The weight beyond VaR; where every path counts one, in integers: floating point gets 0.07 * 100 wrong."""
+    exact = n * (1 - exact_level(level))
+    return float(int(exact)) if counted else float(exact)
+
+
 def grouped_estimate(
-    losses: Floats, paths: npt.NDArray[np.int64], weights: Floats | None, *, level: float, n: int, groups: Groups
+    worst: WorstLosses, sums: Mapping[str, float], *, level: float, n: int, groups: Groups
 ) -> GroupedTail:
-    """VaR and ES from the worst losses of a row, descending, and the groups that their paths belong to.
+    """VaR and ES of a row from the losses around its quantile and the sums over what lies beyond it.
 
     Parameters
     ----------
-    losses, paths, weights
-        The tail ``(kept,)``; None for weights of one.
+    worst
+        The order statistics that :func:`grouped_span` asks for.
+    sums
+        The sums of :func:`riskops.measures.exceedances.terms` over VaR, under their common names.
     level
         Confidence level in (0, 1).
     n
@@ -90,85 +122,61 @@ def grouped_estimate(
         The tail is too short, or the paths are too few for the interval.
     """
     mass = float(1 - exact_level(level))
-    # in integers where every path counts one: floating point gets 0.07 * 100 wrong
-    exact = n * (1 - exact_level(level))
-    cumulative = np.arange(1.0, len(losses) + 1.0) if weights is None else np.cumsum(weights)
-    ones = np.ones(len(losses)) if weights is None else weights
-    beyond = int(exact) if weights is None else _first_above(cumulative, float(exact), level)
-    if beyond >= len(losses):
-        raise InputError(f"tail: {len(losses)} losses do not reach level {level!r}")
-    quantile = float(losses[beyond])
-    inside, excess = ones[:beyond], ones[:beyond] * (losses[:beyond] - quantile)
-    shortfall = quantile + math.fsum(excess.tolist()) / float(exact)
-    tail_paths = paths[:beyond]
-    counts, sums = groups.sums(tail_paths, inside, excess / mass)
+    exact = float(n * (1 - exact_level(level)))
+    quantile = order_statistic(worst, quantile_mass(level, n, counted=worst.counted), level)
+    shortfall = quantile + sums["excess"] / exact
     reach = groups.reach(n)
-    error = math.sqrt(max(groups.mean_covariance(counts, counts, n), 0.0))
-    low = losses[_first_above(cumulative, n * (mass + reach * error), level)]
-    high = losses[_first_above(cumulative, n * max(mass - reach * error, 0.0), level)]
-    shortfall_variance = max(groups.mean_covariance(sums, sums, n), 0.0)
-    shortfall_error = math.sqrt(shortfall_variance)
-    skewness = _skewness(sums, shortfall_error, n=n, groups=groups)
+    error = math.sqrt(max(groups.covariance(sums["weight_squares"], sums["weight"], sums["weight"], n), 0.0))
+    low = order_statistic(worst, n * (mass + reach * error), level)
+    high = order_statistic(worst, n * max(mass - reach * error, 0.0), level)
+    variance = max(groups.covariance(sums["excess_squares"], sums["excess"], sums["excess"], n), 0.0) / (mass * mass)
+    shortfall_error = math.sqrt(variance)
+    skewness = _skewness(sums, shortfall_error * mass, n=n, groups=groups)
     shortfall_low, shortfall_high = skewed_interval(shortfall, shortfall_error, skewness, reach)
     # what plain draws would have: the second moment of the influence function under the model's own law
-    squares = math.fsum((excess * (losses[:beyond] - quantile)).tolist()) / (n * mass * mass)
-    plain = max(squares - (shortfall - quantile) ** 2, 0.0)
+    plain = max(sums["spread"] / (n * mass * mass) - (shortfall - quantile) ** 2, 0.0)
     return GroupedTail(
         value_at_risk=quantile,
-        value_at_risk_error=float(high - low) / (2.0 * reach),
-        value_at_risk_low=float(low),
-        value_at_risk_high=float(high),
+        value_at_risk_error=(high - low) / (2.0 * reach),
+        value_at_risk_low=low,
+        value_at_risk_high=high,
         expected_shortfall=shortfall,
         expected_shortfall_error=shortfall_error,
         expected_shortfall_low=shortfall_low,
         expected_shortfall_high=shortfall_high,
         reach=reach,
-        effective_sample_size=plain / shortfall_variance if shortfall_variance > 0.0 else math.nan,
+        effective_sample_size=plain / variance if variance > 0.0 else math.nan,
         value_at_risk_effective_sample_size=mass * (1.0 - mass) / (error * error) if error > 0.0 else math.nan,
-        paths=tail_paths,
-        inside=inside,
-        excess=excess / mass,
+        sums=sums,
     )
 
 
-def _skewness(sums: Floats, error: float, *, n: int, groups: Groups) -> float:
+def _skewness(sums: Mapping[str, float], error: float, *, n: int, groups: Groups) -> float:
     """Of the sums over all groups the skewness over the root of their number; zero where the groups are few."""
     number = groups.number(n)
     if number < ENOUGH_GROUPS:
         return 0.0
-    root = error * (n // number) * math.sqrt(number * (number - 1.0))  # the inverse of Groups.mean_covariance
-    return skewness_over_root(sums, mean=math.fsum(sums.tolist()) / number, root=root, number=number)
+    root = error * (n // number) * math.sqrt(number * (number - 1.0))  # the inverse of Groups.covariance
+    powers = (sums["excess"], sums["excess_squares"], sums["excess_cubes"])
+    return skewness_over_root(powers, root=root, number=number)
 
 
-def _first_above(cumulative: Floats, mass: float, level: float) -> int:
-    """The first place at which the weights exceed ``mass``."""
-    place = int(np.searchsorted(cumulative, mass, side="right"))
-    if place >= len(cumulative):
-        raise InputError(
-            f"level: the error at {level!r} reaches beyond the tail that was kept; take more paths or another sampling"
-        )
-    return place
-
-
-def change_errors(base: GroupedTail, stressed: GroupedTail, *, n: int, groups: Groups) -> tuple[float, float]:
+def change_errors(
+    base: GroupedTail, stressed: GroupedTail, *, level: float, n: int, groups: Groups
+) -> tuple[float, float]:
     """The standard errors of the changes of VaR and ES, from groups matched between base and stressed paths."""
-    union = np.union1d(base.paths, stressed.paths)
-    parts = []
-    for tail in (base, stressed):
-        place = np.searchsorted(union, tail.paths)
-        inside, excess = np.zeros(len(union)), np.zeros(len(union))
-        inside[place], excess[place] = tail.inside, tail.excess
-        parts.append(groups.sums(union, inside, excess))
-    (base_in, base_out), (in_, out) = parts
-    variances = [groups.mean_covariance(part, part, n) for part in (base_in, in_)]
-    covariance = groups.mean_covariance(base_in, in_, n)
-    scale = math.sqrt(variances[0] * variances[1])
+    mass = float(1 - exact_level(level))
+    one, two = base.sums, stressed.sums
+    variances = [groups.covariance(sums["weight_squares"], sums["weight"], sums["weight"], n) for sums in (one, two)]
+    covariance = groups.covariance(two["weight_products"], one["weight"], two["weight"], n)
+    scale = math.sqrt(max(variances[0], 0.0) * max(variances[1], 0.0))
     correlation = covariance / scale if scale > 0.0 else 0.0
     a, b = base.value_at_risk_error, stressed.value_at_risk_error
     quantile = _rounded(a * a + b * b - 2.0 * correlation * a * b, a * a + b * b)
-    gap = out - base_out
-    total = base.expected_shortfall_error**2 + stressed.expected_shortfall_error**2
-    return math.sqrt(quantile), math.sqrt(_rounded(groups.mean_covariance(gap, gap, n), total))
+    gap = two["excess"] - one["excess"]
+    left = groups.covariance(two["gap_squares"], gap, gap, n) / (mass * mass)
+    spread = base.expected_shortfall_error**2 + stressed.expected_shortfall_error**2
+    return math.sqrt(quantile), math.sqrt(_rounded(left, spread))
 
 
 def _rounded(left: float, scale: float) -> float:
@@ -177,25 +185,22 @@ def _rounded(left: float, scale: float) -> float:
 
 
 def grouped_figures(
-    tail: Mapping[str, Any], *, levels: Sequence[float], groups: Groups, stressed: bool
+    found: FoundTail, *, levels: Sequence[float], groups: Groups, stressed: bool
 ) -> dict[str, list[tuple[tuple[int, ...], tuple[float, float, float, float]]]]:
     """Every figure as (place, (value, standard error, low, high)), by measure; places are (row..., level)."""
-    lead = tail["loss"].shape[:-1]
-    n = int(tail["paths"])
-    found: dict[tuple[int, ...], GroupedTail] = {}
+    n = found.paths
+    made: dict[tuple[int, ...], GroupedTail] = {}
     sizes = ("effective_sample_size", "value_at_risk_effective_sample_size")
     out: dict[str, list[Any]] = {name: [] for name in ("value_at_risk", "expected_shortfall", *sizes)}
     if stressed:
         out |= {"value_at_risk_change": [], "expected_shortfall_change": []}
-    for row in np.ndindex(*lead):
-        losses, paths = tail["loss"][row], tail["path"][row]
-        weights = tail["weight"][row] if "weight" in tail else None
-        if weights is not None:
-            held = int(np.count_nonzero(paths >= 0))
-            losses, paths, weights = losses[:held], paths[:held], weights[:held]
+    for row in np.ndindex(*found.lead):
         for column, level in enumerate(levels):
             at = (*row, column)
-            one = found[at] = grouped_estimate(losses, paths, weights, level=level, n=n, groups=groups)
+            first = (0, *at[1:])
+            matched = stressed and row[0] > 0
+            sums = group_sums(found.sums[at], found.sums[first] if matched else None, groups=groups)
+            one = made[at] = grouped_estimate(found.worst[at], sums, level=level, n=n, groups=groups)
             es, error = one.expected_shortfall, one.expected_shortfall_error
             var = (one.value_at_risk, one.value_at_risk_error, one.value_at_risk_low, one.value_at_risk_high)
             out["value_at_risk"].append((at, var))
@@ -203,9 +208,9 @@ def grouped_figures(
             out["expected_shortfall"].append((at, (es, error, *ends)))
             for name in sizes:
                 out[name].append((at, (getattr(one, name), 0.0, 0.0, 0.0)))
-            if stressed and row[0] > 0:
-                base = found[(0, *at[1:])]
-                errors = change_errors(base, one, n=n, groups=groups)
+            if matched:
+                base = made[first]
+                errors = change_errors(base, one, level=level, n=n, groups=groups)
                 changes = (one.value_at_risk - base.value_at_risk, es - base.expected_shortfall)
                 for name, change, wide in zip(("value_at_risk", "expected_shortfall"), changes, errors, strict=True):
                     reach = one.reach * wide

@@ -1,7 +1,7 @@
 """Value at risk, expected shortfall and their changes under stress, exact on the simulated sample, each with its error.
 
-All of them come from one reduction, the worst losses of every row with their path numbers; see
-:class:`riskops.reductions.Tail`.
+All of them come from the order statistics around each quantile and exact sums over what lies beyond them, in one pass
+or, where the tail is too large to be kept, in two; see :mod:`riskops.measures.tail_passes`.
 """
 
 from __future__ import annotations
@@ -13,28 +13,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from numba import njit
 
 from riskops.checks import check_levels, exact_level
 from riskops.errors import InputError
-from riskops.measures.grouped_tail import grouped_figures, needed_mass
+from riskops.measures.found_tail import FoundTail
+from riskops.measures.grouped_tail import grouped_figures
 from riskops.measures.lazy import lazy_variables
+from riskops.measures.tail_passes import Again, find_tail, found_tail, tail_reduction
 from riskops.reductions import (
     Z95,
     Groups,
-    Reduction,
-    Tail,
-    WeightedTail,
+    WorstLosses,
     groups_of,
     interval_ranks,
-    needed_tail,
     order_index,
-    quantile_and_shortfall,
     reduce_paths,
-    shortfall_error,
-    shortfall_interval,
+    skewed_interval,
+    skewness_over_root,
 )
-from riskops.scalar import fma
 from riskops.schema import ERROR_SUFFIXES, validate
 
 __all__ = ["expected_shortfall", "tail_risk", "tail_risk_from", "value_at_risk"]
@@ -170,24 +166,11 @@ def tail_risk(losses: xr.Dataset, *, level: float | Sequence[float] = (0.95, 0.9
     return tail_risk_from(reduce_paths(losses, tail_reduction(losses, level=levels)), losses, level=levels)
 
 
-def tail_reduction(losses: xr.Dataset, *, level: Sequence[float], controlled: bool = False) -> Reduction:
-    """The reduction that keeps what VaR, ES and their intervals need of these losses, weighted where they are."""
-    n, groups = losses.sizes["path"], groups_of(losses.attrs)
-    if "loss_weight" in losses:
-        return WeightedTail(mass=needed_mass(level, n, groups))
-    return Tail(keep=tail_size(level, n, groups, controlled=controlled))
-
-
-def tail_size(levels: Sequence[float], n: int, groups: Groups, *, controlled: bool = False) -> int:
-    """How many of the largest of n losses of weight one are needed; controlled figures move along the tail."""
-    plain = needed_tail(levels, n)
-    if groups.unit == "path" and not controlled:
-        return plain
-    return max(plain, min(n, math.ceil(needed_mass(levels, n, groups)) + 1))
-
-
-def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], key: str | None = None) -> xr.Dataset:
-    """The same from a tail that a (fused) reduction has already found; ``key`` is its name in the fused reduction."""
+def tail_risk_from(
+    result: Any, losses: xr.Dataset, *, level: Sequence[float], key: str | None = None, again: Again | None = None
+) -> xr.Dataset:
+    """The same from a tail that a (fused) reduction has already found; ``key`` is its name in the fused reduction, and
+    ``again`` gives the losses once more where one pass over them does not suffice."""
     loss = losses["loss"]
     lead = tuple(str(d) for d in loss.dims[:-1])
     stressed = "scenario" in lead
@@ -198,7 +181,7 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
     if groups.unit != "path":
         names += ["effective_sample_size", "value_at_risk_effective_sample_size"]
     return lazy_variables(
-        result,
+        find_tail(result, losses, level=level, key=key, again=again),
         tail_figures,
         outputs=dict.fromkeys(names, (*lead, "level")),
         coords={**{d: loss[d] for d in lead if d in loss.coords}, "level": list(level)},
@@ -214,29 +197,44 @@ def tail_risk_from(result: Any, losses: xr.Dataset, *, level: Sequence[float], k
 def tail_figures(
     result: Mapping[str, Any], *, levels: Sequence[float], stressed: bool, groups: str = "path", key: str | None
 ) -> dict[str, Float]:
-    """VaR, ES, their errors and changes from the sorted tail ``(..., keep)``: plain arithmetic, no graph."""
-    tail = result if key is None else result[key]
+    """VaR, ES, their errors and changes from the tail that was found: plain arithmetic, no graph."""
+    plain = groups == "path"
+    found = found_tail(result, key=key, levels=levels, groups=groups, plain=plain, stressed=stressed)
+    return figures_of(found, levels=levels, stressed=stressed, groups=groups)
+
+
+def figures_of(found: FoundTail, *, levels: Sequence[float], stressed: bool, groups: str) -> dict[str, Float]:
+    """VaR, ES, their errors and changes from order statistics and sums."""
+    shape = (*found.lead, len(levels))
     if groups != "path":
-        placed = grouped_figures(tail, levels=levels, groups=Groups.from_text(groups), stressed=stressed)
-        return put_figures(placed, (*tail["loss"].shape[:-1], len(levels)))
-    lead = tail["loss"].shape[:-1]
-    losses = tail["loss"].reshape(-1, tail["loss"].shape[-1])
-    n = int(tail["paths"])
-    shape = (len(losses), len(levels))
+        placed = grouped_figures(found, levels=levels, groups=Groups.from_text(groups), stressed=stressed)
+        return put_figures(placed, shape)
+    n = found.paths
     out = {name: np.empty(shape) for name in with_errors(MEASURES)}
-    for column, level in enumerate(levels):
+    for at in np.ndindex(*shape):
+        level, worst, sums = levels[at[-1]], found.worst[at], found.sums[at]
         low_rank, high_rank = interval_ranks(level, n)
-        for row, worst in enumerate(losses):
-            var, es = quantile_and_shortfall(worst, level, n)
-            low, high = float(worst[n - low_rank]), float(worst[n - high_rank])
-            put_figure(out, "value_at_risk", (row, column), var, (high - low) / (2 * Z95), low, high)
-            es_error = shortfall_error(worst, level, n, var, es)
-            es_ends = shortfall_interval(worst, level, n, var, es)
-            put_figure(out, "expected_shortfall", (row, column), es, es_error, *es_ends)
-    figures = {name: values.reshape(*lead, len(levels)) for name, values in out.items()}
-    if stressed:
-        figures |= _changes(figures, tail["loss"], tail["path"], levels, n)
-    return figures
+        var, low, high = (_ranked(worst, n - rank, level) for rank in (order_index(level, n), low_rank, high_rank))
+        put_figure(out, "value_at_risk", at, var, (high - low) / (2 * Z95), low, high)
+        put_figure(out, "expected_shortfall", at, *shortfall_of(sums, level, n, var))
+    return out | _changes(out, found, levels) if stressed else out
+
+
+def _ranked(worst: WorstLosses, before: int, level: float) -> float:
+    """The order statistic before which so many losses stand."""
+    place = worst.beyond(float(before))
+    if not 0 <= place < len(worst.values):
+        raise InputError(f"tail: {len(worst.values)} losses are not what level {level!r} needs")
+    return float(worst.values[place])
+
+
+def shortfall_of(sums: Mapping[str, float], level: float, n: int, var: float) -> tuple[float, float, float, float]:
+    """ES with its standard error and its 95 % interval, from VaR and the sums over the losses beyond it."""
+    mass = float(1 - exact_level(level))
+    es = var + sums["excess"] / float(n * (1 - exact_level(level)))
+    error = math.sqrt(max(sums["squares"] / (n * mass * mass) - (es - var) ** 2, 0.0) / n)
+    skewness = skewness_over_root((sums["excess"], sums["squares"], sums["cubes"]), root=n * error * mass, number=n)
+    return es, error, *skewed_interval(es, error, skewness, Z95)
 
 
 def put_figure(
@@ -257,62 +255,27 @@ def put_figures(placed: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, 
     return out
 
 
-def _beyond(level: float, n: int) -> int:
-    """How many of the worst losses lie beyond VaR's order statistic."""
-    return n - order_index(level, n)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _matched_tails(  # type: ignore[no-untyped-def]
-    losses, paths, order, others, other_paths, other_order, beyond, var, other_var
-):
-    """Over the paths in both tails, in path order: how many lie beyond both VaRs ``[level]``, and the sum of the
-    products of their excesses over them."""
-    count, products = np.zeros(len(beyond)), np.zeros(len(beyond))
-    a = b = 0
-    while a < len(order) and b < len(other_order):
-        i, j = order[a], other_order[b]
-        if paths[i] < other_paths[j]:
-            a += 1
-        elif paths[i] > other_paths[j]:
-            b += 1
-        else:
-            for c in range(len(beyond)):
-                if i < beyond[c] and j < beyond[c]:
-                    count[c] += 1.0
-                    products[c] = fma(losses[i] - var[c], others[j] - other_var[c], products[c])
-            a += 1
-            b += 1
-    return count, products
-
-
-def _changes(
-    figures: Mapping[str, Float], losses: Float, paths: npt.NDArray[np.int64], levels: Sequence[float], n: int
-) -> dict[str, Float]:
+def _changes(figures: Mapping[str, Float], found: FoundTail, levels: Sequence[float]) -> dict[str, Float]:
     """Stressed minus base, with the error that the common draws leave."""
-    scenarios, keep = losses.shape[0], losses.shape[-1]
-    flat_losses, flat_paths = losses.reshape(scenarios, -1, keep), paths.reshape(scenarios, -1, keep)
-    flat = {name: figures[name].reshape(scenarios, -1, len(levels)) for name in with_errors(MEASURES)}
-    out = {name: np.zeros(flat["value_at_risk"].shape) for name in with_errors([f"{m}_change" for m in MEASURES])}
-    mass = np.array([float(1 - exact_level(level)) for level in levels])
-    beyond = np.array([_beyond(level, n) for level in levels])
-    tail = beyond / n
-    var, es = flat["value_at_risk"], flat["expected_shortfall"]
-    for row in range(flat_losses.shape[1]):
-        orders = [np.argsort(flat_paths[s, row]) for s in range(scenarios)]
-        for s in range(1, scenarios):
-            tails = [(flat_losses[k, row], flat_paths[k, row], orders[k]) for k in (0, s)]
-            count, products = _matched_tails(*tails[0], *tails[1], beyond, var[0, row], var[s, row])
-            errors = [(flat[f"{m}_standard_error"][0, row], flat[f"{m}_standard_error"][s, row]) for m in MEASURES]
-            # of VaR: 1 - correlation of the indicators {L > VaR}, exactly zero where both tails are the same paths
-            apart = (beyond - count) / n / (tail * (1 - tail))
-            gaps = (es[0, row] - var[0, row]) * (es[s, row] - var[s, row])
-            covariances = ((1 - apart) * errors[0][0] * errors[0][1], (products / (n * mass * mass) - gaps) / n)
-            for measure, (base, stressed), covariance in zip(MEASURES, errors, covariances, strict=True):
-                change = flat[measure][s, row] - flat[measure][0, row]
-                squares = base * base + stressed * stressed
-                left = squares - 2 * covariance
-                error = np.sqrt(np.where(left > 1e-12 * squares, left, 0.0))  # below that it is rounding
-                low, high = change - Z95 * error, change + Z95 * error
-                put_figure(out, f"{measure}_change", (s, row), change, error, low, high)
-    return {name: values.reshape(figures["value_at_risk"].shape) for name, values in out.items()}
+    n, shape = found.paths, (*found.lead, len(levels))
+    out = {name: np.zeros(shape) for name in with_errors([f"{m}_change" for m in MEASURES])}
+    for at in np.ndindex(*shape):
+        if at[0] == 0:
+            continue
+        base = (0, *at[1:])
+        mass = float(1 - exact_level(levels[at[-1]]))
+        tail = (n - order_index(levels[at[-1]], n)) / n
+        own, first = found.sums[at], found.sums[base]
+        # of VaR: 1 - correlation of the indicators {L > VaR}, exactly zero where both tails are the same paths
+        apart = (own["number"] + first["number"] - 2.0 * own["both"]) / (2.0 * n) / (tail * (1 - tail))
+        var, es = figures["value_at_risk"], figures["expected_shortfall"]
+        gaps = (es[base] - var[base]) * (es[at] - var[at])
+        errors = [(figures[f"{m}_standard_error"][base], figures[f"{m}_standard_error"][at]) for m in MEASURES]
+        covariances = ((1 - apart) * errors[0][0] * errors[0][1], (own["products"] / (n * mass * mass) - gaps) / n)
+        for measure, (one, two), covariance in zip(MEASURES, errors, covariances, strict=True):
+            change = figures[measure][at] - figures[measure][base]
+            squares = one * one + two * two
+            left = squares - 2 * covariance
+            error = math.sqrt(left) if left > 1e-12 * squares else 0.0  # below that it is rounding
+            put_figure(out, f"{measure}_change", at, change, error, change - Z95 * error, change + Z95 * error)
+    return out

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from riskops.checks import check_integer
 from riskops.errors import InputError
-from riskops.reductions.exact_sums import LIMBS, ExactSums, add_exactly
+from riskops.reductions.exact_sums import LIMBS, ExactSums, add_all, add_exactly
 from riskops.reductions.loss_rows import loss_rows
 from riskops.reductions.reduction import Array, Reduction, first_tile_of
 from riskops.reductions.worst_losses import WorstLosses
@@ -72,14 +72,6 @@ def _reach(variance: float, heaviest: float) -> float:
     """How far chance moves a sum of this variance, whose terms are not above ``heaviest``."""
     third = heaviest * CHANCE / 3.0
     return third + math.sqrt(third * third + 2.0 * CHANCE * variance)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_all(limbs, values):  # type: ignore[no-untyped-def]
-    good = True
-    for i in range(len(values)):
-        good &= add_exactly(limbs, values[i])
-    return good
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -225,7 +217,7 @@ class Brackets(Reduction):
                 end = (
                     int(np.searchsorted(-values, -values[place], side="right")) if place < len(values) else len(values)
                 )
-        _add_all(dropped, weights[:begin])
+        add_all(dropped, weights[:begin])
         return _Bracket(
             values[begin:end],
             bracket.paths[begin:end],
@@ -279,7 +271,7 @@ def _joined(parts: Sequence[_Bracket], dropped: npt.NDArray[np.int64]) -> _Brack
         begin = int(np.searchsorted(-part.values, -high, side="left"))
         end = max(begin, int(np.searchsorted(-part.values, -low, side="right")))
         over = part.weights[:begin]
-        _add_all(dropped, over)
+        add_all(dropped, over)
         squares += part.squares + float(np.sum(over * over))  # for the width alone: no figure depends on it
         heaviest = max(heaviest, part.heaviest, float(over.max(initial=0.0)))
         kept.append((part.values[begin:end], part.paths[begin:end], part.weights[begin:end]))

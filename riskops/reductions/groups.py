@@ -7,7 +7,6 @@ of paths or losses says what its groups are in its attribute ``independent``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,16 +95,15 @@ class Groups:
         groups, place = np.unique(self.of(paths), return_inverse=True)
         return tuple(np.bincount(place, value, len(groups)).astype(np.float64) for value in values)
 
-    def mean_covariance(self, a: Floats, b: Floats, paths: int) -> float:
-        """The covariance of two means over all paths, from sums over the groups where any term is not zero.
+    def covariance(self, products: float, a: float, b: float, paths: int) -> float:
+        """The covariance of two means over all paths, from sums over their groups.
 
         With G groups of m paths and group sums ``a_g``, ``b_g``: ``(sum a_g b_g - sum a_g sum b_g / G) / (G (G - 1)
-        m^2)``; groups that are not given have sums of zero.
+        m^2)``; groups whose sums are zero need not be looked at.
         """
         number = self.number(paths)
         size = paths // number
-        centred = math.fsum((a * b).tolist()) - math.fsum(a.tolist()) * math.fsum(b.tolist()) / number
-        return centred / (number * (number - 1.0) * size * size)
+        return (products - a * b / number) / (number * (number - 1.0) * size * size)
 
 
 def groups_of(attributes: Mapping[Any, Any]) -> Groups:

@@ -119,20 +119,22 @@ def shortfall_interval(
     (4.613, 6.229)
     """
     error = shortfall_error(tail, level, n, quantile, shortfall)
-    influence = (tail[: n - order_index(level, n)] - quantile) / float(1 - exact_level(level))
-    skewness = skewness_over_root(influence, mean=shortfall - quantile, root=n * error, number=n)
+    excess = tail[: n - order_index(level, n)] - quantile
+    powers = (excess, excess * excess, excess * excess * excess)
+    sums = [math.fsum(power.tolist()) for power in powers]
+    skewness = skewness_over_root(sums, root=n * error * float(1 - exact_level(level)), number=n)
     return skewed_interval(shortfall, error, skewness, Z95)
 
 
-def skewness_over_root(values: npt.NDArray[np.float64], *, mean: float, root: float, number: int) -> float:
-    """The skewness over ``sqrt(number)`` of so many terms, of which those not given are zero.
+def skewness_over_root(sums: Sequence[float], *, root: float, number: int) -> float:
+    """The skewness over ``sqrt(number)`` of so many terms.
 
     Parameters
     ----------
-    values
-        The terms that are not zero, maybe with some that are.
-    mean, root
-        Of all terms their mean, and the square root of the sum of their squared deviations from it.
+    sums
+        The sums of the terms, of their squares and of their cubes.
+    root
+        The square root of the sum of their squared deviations from their mean.
     number
         How many terms there are.
 
@@ -143,15 +145,16 @@ def skewness_over_root(values: npt.NDArray[np.float64], *, mean: float, root: fl
 
     Examples
     --------
-    >>> round(skewness_over_root(np.array([3.0]), mean=1.0, root=6**0.5, number=3), 6)
+    >>> round(skewness_over_root((3.0, 9.0, 27.0), root=6**0.5, number=3), 6)
     0.408248
     """
     if not root > 0.0:
         return 0.0
-    apart = (values - mean) / root
-    off = mean / root
-    cubes = math.fsum((apart * apart * apart).tolist()) - (number - len(values)) * (off * off * off)
-    return max(-1.0, min(1.0, cubes))  # the bound is exact; where the spread is rounding, so is the skewness
+    first, second, third = sums
+    mean = first / number
+    cubes = third - 3.0 * mean * second + 2.0 * number * mean * mean * mean
+    # the bound is exact; where the spread is rounding, so is the skewness
+    return max(-1.0, min(1.0, cubes / (root * root * root)))
 
 
 def skewed_interval(value: float, error: float, skewness: float, reach: float) -> tuple[float, float]:

@@ -30,6 +30,7 @@ __all__ = [
     "Array",
     "Fused",
     "Reduction",
+    "boxed",
     "chunk_states",
     "combine_states",
     "finalized",
@@ -114,11 +115,11 @@ def first_tile_of(first_path: int) -> int:
     return first_path // TILE
 
 
-def _box(value: Any, shape: tuple[int, ...]) -> Array:
+def boxed(value: Any, shape: tuple[int, ...] = ()) -> Array:
     """An object array of one entry: Dask would take a bare dict or dataclass apart, or lose it."""
-    boxed = np.empty(shape, dtype=object)
-    boxed[(0,) * len(shape)] = value
-    return boxed
+    box = np.empty(shape, dtype=object)
+    box[(0,) * len(shape)] = value
+    return box
 
 
 def _arrays(ds: xr.Dataset, reduction: Reduction) -> dict[str, da.Array]:
@@ -146,17 +147,19 @@ def _arrays(ds: xr.Dataset, reduction: Reduction) -> dict[str, da.Array]:
     return arrays
 
 
-def _chunk(first_path: Any, *blocks: Any, reduction: Reduction) -> Array:
-    found = {}
+def _chunk(first_path: Any, beside: Array | None, *blocks: Any, reduction: Reduction) -> Array:
+    found = {} if beside is None else dict(beside.item())
     for name, nested in zip(reduction.variables, blocks, strict=True):
         block = nested
         while isinstance(block, list):  # one level for each leading dim, which is a single chunk
             (block,) = block
         found[name] = to_host(block)
-    return _box(reduction.chunk(found, first_path=int(first_path)), (1,))
+    return boxed(reduction.chunk(found, first_path=int(first_path)), (1,))
 
 
-def chunk_states(ds: xr.Dataset, reduction: Reduction, *, first_path: int = 0, name: str = "reduce") -> da.Array:
+def chunk_states(
+    ds: xr.Dataset, reduction: Reduction, *, first_path: int = 0, beside: da.Array | None = None, name: str = "reduce"
+) -> da.Array:
     """The state of every chunk of ``path``, lazily: a 1-d object array with one entry a chunk.
 
     Parameters
@@ -168,6 +171,9 @@ def chunk_states(ds: xr.Dataset, reduction: Reduction, *, first_path: int = 0, n
         What to compute.
     first_path
         The number of the first path of ``ds`` in its run, a multiple of 1024.
+    beside
+        0-d object array that holds a dict: what every chunk is given beside its variables, such as what an earlier pass
+        has found.
     name
         What the dashboard calls the stage.
 
@@ -193,6 +199,7 @@ def chunk_states(ds: xr.Dataset, reduction: Reduction, *, first_path: int = 0, n
     arrays = _arrays(ds, reduction)
     sizes = next(iter(arrays.values())).chunks[-1]
     starts = first_path + np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)]).astype(np.int64)
+    given = [] if beside is None else [beside.name]
     pairs: list[Any] = []
     for k, array in enumerate(arrays.values()):
         pairs += [array, (*(f"{k}.{axis}" for axis in range(array.ndim - 1)), "path")]
@@ -201,13 +208,15 @@ def chunk_states(ds: xr.Dataset, reduction: Reduction, *, first_path: int = 0, n
         ("path",),
         ArrayValuesDep((sizes,), starts),
         ("path",),
+        beside,
+        None if beside is None else (),
         *pairs,
         reduction=reduction,
         adjust_chunks={"path": 1},
         align_arrays=False,
         dtype=object,
         meta=np.empty((0,), dtype=object),
-        name=f"{name}-{tokenize([array.name for array in arrays.values()], reduction, first_path)}",
+        name=f"{name}-{tokenize([array.name for array in arrays.values()], reduction, first_path, *given)}",
     )
 
 
@@ -217,7 +226,7 @@ def _keep(states: Array, axis: Any, keepdims: bool) -> Array:
 
 def _combine(states: Any, axis: Any, keepdims: bool, *, reduction: Reduction) -> Array:
     given = [array.item() for array in (states if isinstance(states, list) else [states])]
-    return _box(given[0] if len(given) == 1 else reduction.combine(given), (1,) if keepdims else ())
+    return boxed(given[0] if len(given) == 1 else reduction.combine(given), (1,) if keepdims else ())
 
 
 def combine_states(states: da.Array, reduction: Reduction, *, split_every: int = 8, name: str = "reduce") -> da.Array:
@@ -269,7 +278,7 @@ def combine_states(states: da.Array, reduction: Reduction, *, split_every: int =
 
 
 def _finalize(state: Array, reduction: Reduction) -> Array:
-    return _box(reduction.finalize(state.item()), ())
+    return boxed(reduction.finalize(state.item()), ())
 
 
 def finalized(state: da.Array, reduction: Reduction, *, name: str = "finalize") -> da.Array:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask.array as da
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
+from dask.base import tokenize
 
 from riskops.history import historical_value_at_risk
 from riskops.measures import (
@@ -24,7 +28,7 @@ from riskops.measures import (
     tail_risk_from,
 )
 from riskops.portfolio import portfolio_loss
-from riskops.reductions import chunk_states, combine_states, finalized, fuse, reduce_paths
+from riskops.reductions import boxed, chunk_states, combine_states, finalized, fuse, reduce_paths
 from riskops.run.job import RiskJob
 from riskops.run.recorder import Recorder
 from riskops.scenarios import stress_losses
@@ -35,8 +39,7 @@ __all__ = ["LazyResults", "market_risk", "results_of"]
 
 @dataclass(frozen=True)
 class LazyResults:
-    """What one call of ``compute`` has to make: the measures, the fused summary of the losses, and the stored
-    digests."""
+    """What one call of ``compute`` has to make: the measures, the histogram of the losses, and the stored digests."""
 
     measures: xr.Dataset
     summary: da.Array
@@ -71,35 +74,59 @@ def market_risk(job: RiskJob, *, recorder: Recorder | None = None) -> LazyResult
     True
     """
     paths = paths_of(job.paths)
+    if job.source is not None:
+        paths = job.source.paths(paths, shifts=job.paths.output_shift)
     if recorder is not None and job.store_paths:
         paths = _keep(recorder, paths, "log_growth", "likelihood_ratio")
     losses = portfolio_loss(paths, book=job.book, horizons=job.horizons)
+    if job.source is not None:
+        losses = job.source.losses(losses)
     if recorder is not None and job.store_losses:
         losses = _keep(recorder, losses, "loss", "loss_weight")
 
+    again = None if recorder is None or not job.store_losses else partial(_read_again, recorder, losses)
     tail = tail_reduction(losses, level=job.levels, controlled=job.controlled)
     moments, histogram = moments_reduction(losses), histogram_reduction(losses)
     summary = reduce_paths(losses, fuse(tail=tail, moments=moments, histogram=histogram))
-    tails = tail_risk_from(summary, losses, level=job.levels, key="tail")
+    options: dict[str, Any] = {"level": job.levels, "again": again}
+    tails = tail_risk_from(summary, losses, key="tail", **options)
     if job.controlled:  # changes under stress stay those of the plain draws, whose paths they match
-        tails = tails.assign(controlled_tail_risk(summary, losses, job=job.paths, book=job.book, level=job.levels))
+        tails = tails.assign(controlled_tail_risk(summary, losses, job=job.paths, book=job.book, **options))
     parts = [tails, moments_from(summary, losses, key="moments")]
     if job.dependence:
-        parts.append(_dependence(paths, recorder))
+        parts.append(_dependence(job, paths, recorder))
     if job.contributions:
-        parts.append(contributions_from(summary, losses, job=job.paths, book=job.book, level=job.levels, key="tail"))
+        parts.append(contributions_from(summary, losses, job=job.paths, book=job.book, key="tail", **options))
     measures = xr.merge(parts, compat="equals", join="exact")
-    return LazyResults(measures, summary, {} if recorder is None else dict(recorder.digests))
+    return LazyResults(measures, _histogram_of(summary), {} if recorder is None else dict(recorder.digests))
 
 
-def _dependence(paths: xr.Dataset, recorder: Recorder | None) -> xr.Dataset:
+def _histogram_of(summary: da.Array) -> da.Array:
+    """The part of the summary that the results take as it is: the tails stay with the workers."""
+    name = f"pick-histogram-{tokenize(summary.name)}"
+    return da.map_blocks(_pick_histogram, summary, dtype=object, meta=np.empty((), object), name=name)
+
+
+def _pick_histogram(summary: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return boxed({"histogram": summary.item()["histogram"]})
+
+
+def _read_again(recorder: Recorder, losses: xr.Dataset, after: da.Array) -> xr.Dataset:
+    """The losses from the store, once ``after`` is computed."""
+    stored = [name for name in ("loss", "loss_weight") if name in losses]
+    return losses.assign({name: losses[name].copy(data=recorder.again(name, after=after)) for name in stored})
+
+
+def _dependence(job: RiskJob, paths: xr.Dataset, recorder: Recorder | None) -> xr.Dataset:
     """Covariances and correlations, whose states are written beside the run: the paths themselves may not be stored."""
-    growth = base_growth(paths)
+    growth = base_growth(paths, horizons=None if job.times == job.horizons else job.horizons)
     comoments = comoments_reduction(growth)
     states = chunk_states(growth, comoments, name="reduce-returns")
-    if recorder is not None:
+    taken = job.source if job.source is not None and job.source.dependence else None
+    if recorder is not None and taken is None:
         states = recorder.checkpoint(states, "returns")
-    return dependence_from(finalized(combine_states(states, comoments), comoments), growth)
+    figures = dependence_from(finalized(combine_states(states, comoments), comoments), growth)
+    return figures if taken is None else taken.dependence_figures(figures)
 
 
 def _keep(recorder: Recorder, ds: xr.Dataset, *names: str) -> xr.Dataset:

@@ -67,7 +67,7 @@ def test_contributions_are_the_definition_by_brute_force(job: PathJob, found: tu
         asset_losses = -exposure[:, None] * np.expm1(growth[h])
         total = asset_losses.sum(axis=0)
         tail = tail_of(total[None, None], LEVELS)
-        expected = contribution_figures(tails_of(asset_losses, LEVELS) | tail, levels=LEVELS)
+        expected = contribution_figures({"sums": tails_of(asset_losses, LEVELS), "found": tail}, levels=LEVELS)
         at = found[0].isel(portfolio=p, horizon=h)
         for name, values in expected.items():
             if name.endswith(("_low", "_high")):
@@ -165,7 +165,7 @@ def test_intervals_hold_the_exact_contribution_as_often_as_they_say() -> None:
     for _ in range(200):
         asset_losses = -exposure[:, None] * (lower @ rng.normal(size=(3, 4000)))
         tail = tail_of(asset_losses.sum(axis=0)[None, None], (level,))
-        found.append(contribution_figures(tails_of(asset_losses, (level,)) | tail, levels=(level,)))
+        found.append(contribution_figures({"sums": tails_of(asset_losses, (level,)), "found": tail}, levels=(level,)))
     for name, exact in gaussian(exposure, covariance, level).items():
         lows, highs = (np.array([figures[f"{name}_{end}"][0, 0, 0] for figures in found]) for end in ("low", "high"))
         share = coverage(lows, highs, exact)

@@ -20,7 +20,7 @@ from riskops.measures import (
 from riskops.measures.grouped_attribution import SUMS, add_group_sums
 from riskops.models import GeometricBrownianMotion
 from riskops.portfolio import portfolio_loss
-from riskops.reductions import groups_of, histogram_quantile
+from riskops.reductions import Z95, groups_of, histogram_quantile, interval_ranks
 from riskops.scenarios import BASE, Scenario
 from riskops.simulation import PathJob, SimulationSpec, path_job, paths_of
 from riskops.simulation.sampling import Sampling
@@ -111,7 +111,7 @@ def test_the_error_of_the_mean_is_that_of_the_groups(method: str) -> None:
     groups, values = groups_of(losses.attrs), losses["loss"].values[0, 0, 1]
     paths = values.size
     (sums,) = groups.sums(np.arange(paths), values - values.mean())
-    exact = np.sqrt(groups.mean_covariance(sums, sums, paths))
+    exact = np.sqrt(groups.covariance(float(sums @ sums), sums.sum(), sums.sum(), paths))
     stated = float(measured(method)["mean_loss_standard_error"][0, 1])
     # the tiles of antithetic pairs are 32 batches where the pairs are 16,384 groups
     assert stated == pytest.approx(exact, rel=0.4 if method == "antithetic" else 1e-6)
@@ -164,13 +164,19 @@ def brute_force(method: str) -> tuple[np.ndarray, np.ndarray]:
     share = np.zeros(n)
     share[order[:beyond]] = weights[order[:beyond]]
     share[order[beyond]] = n * (1 - level) - cumulated[beyond - 1]
-    risk = measured(method).isel(portfolio=0, horizon=1, level=1)
-    inside = (total >= float(risk["value_at_risk_low"])) & (total <= float(risk["value_at_risk_high"]))
+    mass, reach = n * (1 - level), Z95 * np.sqrt(n * level * (1 - level))
+    window = (mass - reach, mass + reach)
+    if "loss_weight" not in losses:  # every path counts one: the ranks of the binomial interval
+        low, high = interval_ranks(level, n)
+        window = (n - high, n - low)
+    first, last = (np.searchsorted(cumulated, edge, side="right") for edge in window)
+    inside = np.zeros(n, dtype=bool)
+    inside[order[first : last + 1]] = True
     near = np.average(asset_losses[:, inside], axis=1, weights=weights[inside])
     errors = []
     for loss, centre in zip(asset_losses, near, strict=True):
         (sums,) = groups.sums(np.arange(n), share * (loss - centre) / (1 - level))
-        errors.append(np.sqrt(groups.mean_covariance(sums, sums, n)))
+        errors.append(np.sqrt(groups.covariance(float(sums @ sums), sums.sum(), sums.sum(), n)))
     return asset_losses @ share / (n * (1 - level)), np.array(errors)
 
 
@@ -199,11 +205,10 @@ def test_kernel_of_group_sums_by_hand() -> None:
     rng = np.random.default_rng(4)
     losses, own = rng.standard_normal((2, 6)), rng.random(6)
     tile, group = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 3, 4, 4, 9])
-    position, ranks, boundary = np.array([0, 1, 2, 5, 3, 4]), np.array([[3, 1, 4]]), np.array([0.25])
+    shares = np.stack([own * (own > 0.3), own * (own < 0.8)], axis=1)[:, None]
     out = np.zeros((2, 1, 2)), np.zeros((2, 1, 2, 2)), np.zeros((2, 1, 2, 2))
-    add_group_sums(*out, losses, tile, group, np.arange(6), position, own, ranks, boundary)
-    weights = np.where(position < 3, own, np.where(position == 3, 0.25, 0.0)), own * ((position >= 1) & (position <= 4))
-    for kind, w in enumerate(weights):
+    add_group_sums(*out, losses, tile, group, shares)
+    for kind, w in enumerate(shares[:, 0].T):
         for t in range(2):
             sums = [(w[group == g].sum(), losses[:, group == g] @ w[group == g]) for g in np.unique(group[tile == t])]
             expected = sum(c * c for c, _ in sums), sum(c * s for c, s in sums), sum(s * s for _, s in sums)

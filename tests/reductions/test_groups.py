@@ -119,5 +119,5 @@ def test_covariances_of_means_are_those_of_group_means(text: str, chosen: list[i
     of = np.unique(groups.of(paths))
     np.testing.assert_allclose(sums[0], [whole_a[expected[number]].sum() for number in of], rtol=1e-9, atol=1e-12)
     for i, j in ((0, 0), (0, 1), (1, 1)):
-        found = groups.mean_covariance(sums[i], sums[j], PATHS)
+        found = groups.covariance(float(sums[i] @ sums[j]), sums[i].sum(), sums[j].sum(), PATHS)
         assert found == pytest.approx(covariance[i, j], rel=1e-9, abs=1e-12 * covariance.max())

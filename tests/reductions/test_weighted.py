@@ -124,7 +124,7 @@ def test_the_error_of_the_mean_is_that_of_the_groups() -> None:
     for groups, losses in samples.items():
         found = moments(losses, None, groups)
         (sums,) = groups.sums(np.arange(paths), losses)
-        exact = math.sqrt(groups.mean_covariance(sums, sums, paths))
+        exact = math.sqrt(groups.covariance(float(sums @ sums), sums.sum(), sums.sum(), paths))
         # pairs: batches of tiles estimate the same error from fewer groups, hence only nearly so
         rel = 0.1 if groups.unit == "pair" else 1e-9
         assert found["mean_standard_error"] == pytest.approx(exact, rel=rel), groups.text

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskops.errors import InputError
-from riskops.measures.attribution import TailSums
+from riskops.measures.tail_sums import TailSums
 from riskops.models import GeometricBrownianMotion, MertonJumpDiffusion
 from riskops.rng import MAX_PATHS, tile_counters
 from riskops.simulation import METHODS, Sampling, SimulationSpec, path_job, paths_of, simulate, stretch
