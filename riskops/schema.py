@@ -177,10 +177,27 @@ _MEASURES = (
     ),
 )
 
+#: Figures at any number of levels or thresholds, with errors like those of measures; no run reports them.
+_CURVES = (
+    VariableSpec("loss_quantile", _TAIL, MONEY, "Loss not exceeded with probability `level`: x(k), k = ceil(n level)."),
+    VariableSpec(
+        "exceedance_probability",
+        ("scenario", "portfolio", "horizon", "threshold"),
+        ONE,
+        "Probability that the loss exceeds `threshold`.",
+    ),
+    VariableSpec(
+        "approximate_loss_quantile",
+        _TAIL,
+        MONEY,
+        "Approximate loss not exceeded with probability `level`: within the attribute `relative_error` of x(k).",
+    ),
+)
+
 
 def _build() -> dict[str, VariableSpec]:
     specs = {spec.name: spec for spec in _SPECS}
-    for spec in _MEASURES:
+    for spec in (*_MEASURES, *_CURVES):
         specs[spec.name] = VariableSpec(
             spec.name, spec.dims, spec.unit, spec.doc, "loss positive" if spec.unit == MONEY else "", _LEADING, True
         )

@@ -90,7 +90,9 @@ LAZY: dict[str, Callable[[], Any]] = {
     "reductions.finalized": lambda: reductions.finalized(
         reductions.combine_states(example_states(), Moments()), Moments()
     ),
+    "reductions.order_statistics": lambda: reductions.order_statistics(example_losses(), ranks=[3, 5]),
     "reductions.reduce_paths": example_tail,
+    "measures.approximate_quantiles": lambda: measures.approximate_quantiles(example_losses(), level=0.9),
     "measures.base_growth": lambda: measures.base_growth(example_paths()),
     "measures.contributions_from": lambda: measures.contributions_from(
         example_tail(),
@@ -109,12 +111,14 @@ LAZY: dict[str, Callable[[], Any]] = {
     "measures.dependence_from": lambda: measures.dependence_from(
         reductions.reduce_paths(example_paths(), CoMoments()), example_paths()
     ),
+    "measures.exceedance_curve": lambda: measures.exceedance_curve(example_losses(), threshold=[0.0, 1.0]),
     "measures.expected_shortfall": lambda: measures.expected_shortfall(example_losses()),
     "measures.loss_histogram": lambda: measures.loss_histogram(example_losses()),
     "measures.loss_moments": lambda: measures.loss_moments(example_losses()),
     "measures.moments_from": lambda: measures.moments_from(
         reductions.reduce_paths(example_losses(), Moments()), example_losses()
     ),
+    "measures.quantile_curve": lambda: measures.quantile_curve(example_losses(), levels=9),
     "measures.return_dependence": lambda: measures.return_dependence(example_paths()),
     "measures.tail_contributions": lambda: measures.tail_contributions(
         example_losses(), job=path_job(spec_of(), times=[1]), book=book_of([[1.0, 2.0, 3.0]])
