@@ -93,6 +93,9 @@ def resume_(
     root: Root = ROOT,
     cluster: ClusterName = None,
     workers: Workers = None,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take the run from a process that is said to work on it, and is not.")
+    ] = False,
     metrics_port: MetricsPort = None,
     log_json: LogJson = False,
     quiet: Quiet = False,
@@ -114,7 +117,7 @@ def resume_(
         cluster_of(section, quiet=quiet) as where,
         measured(progress, metrics_port, cluster=where, quiet=quiet),
     ):
-        done = resume(run, cluster=where, progress=progress)
+        done = resume(run, cluster=where, progress=progress, break_lock=break_lock)
     if not quiet:
         show(summary_table(open_run(done)))
     report = done / "report.html"

@@ -15,9 +15,10 @@ from riskops.errors import StoreError
 from riskops.market import log_returns, prices_checksum
 from riskops.models import calibrate
 from riskops.progress import Progress
-from riskops.run.directory import RunDirectory, file_checksum, open_run
-from riskops.run.execute import PRICES, compute_results, plan_job, recorded_job, results_text
+from riskops.run.directory import MANIFEST, RunDirectory, file_checksum, open_run, readable
+from riskops.run.execute import PRICES, compute_results, recorded_job, results_text
 from riskops.run.manifest import manifest_hash
+from riskops.run.planning import plan_job
 from riskops.run.stages import market_risk
 from riskops.run.watch import expect
 from riskops.simulation.store import array_checksum, checksum, stored_digests
@@ -69,12 +70,19 @@ def verify(run: RunDirectory) -> list[str]:
     wrong = []
     if manifest_hash(manifest) != manifest.get("manifest_sha256"):
         wrong.append("manifest.json: its own sha256 does not match")
+    elif (run.path / MANIFEST).read_text("utf-8") != readable(manifest):
+        wrong.append(f"{MANIFEST}: is not as it was written")
     for name, expected in manifest.get("files", {}).items():
         path = run.path / name
         if not path.is_file():
             wrong.append(f"{name}: is missing")
         elif file_checksum(path) != expected:
             wrong.append(f"{name}: sha256 does not match")
+    found = run.metadata_checksums()
+    expected_metadata = manifest.get("metadata", {})
+    spoilt = [name for name in found if expected_metadata.get(name, found[name]) != found[name]]
+    if spoilt:  # arrays can't be judged by metadata that are wrong
+        return [*wrong, *(f"{name}: sha256 does not match" for name in spoilt)]
     try:
         stored = open_run(run.path)
         prices = xr.open_zarr(run.store / PRICES, consolidated=False)
@@ -96,7 +104,7 @@ def _verify_array(run: RunDirectory, stored: xr.Dataset, name: str, expected: st
     try:
         variable = stored.variables[name]
         found = (
-            checksum(stored_digests(run.store, name)) if "path" in variable.dims else array_checksum(variable.values)
+            checksum(stored_digests(run.arrays, name)) if "path" in variable.dims else array_checksum(variable.values)
         )
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         return [f"results.zarr/{name}: {problem}"]
@@ -168,7 +176,8 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     job = recorded_job(run)
     if job.device == "cuda" and not device_count():  # paths have the same bits on a CPU
         job = replace(job, device="cpu")
-    plan_job(replace(job, store_losses=False, store_paths=False), cluster=cluster, place=run.path.parent)
+    job = replace(job, store_losses=False, store_paths=False, source=None)  # what was read is simulated here
+    plan_job(job, cluster=cluster, place=run.path.parent)
     expect(progress, job, run)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
     again, stored = json.loads(results_text(results)), _stored_results(run)

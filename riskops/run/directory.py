@@ -21,20 +21,29 @@ from typing import Any
 import xarray as xr
 
 from riskops.errors import StoreError
-from riskops.simulation.location import Location, location
+from riskops.simulation.chunkfile import METADATA
+from riskops.simulation.location import Location, location, names_under, read_object, remove_tree
 
-__all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run"]
+__all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run", "readable"]
 
 MANIFEST = "manifest.json"
 STORE = "results.zarr"
 CHECKPOINTS = "checkpoints"
+LOCK = "lock.json"
 RUN_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 PARTIAL = ".partial"
+#: What riskops and zarr call a file that is being written.
+DRAFTS = (".tmp", ".partial")
 
 
 def canonical(value: object) -> str:
     """JSON text that is equal for equal values: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def readable(value: object) -> str:
+    """JSON text to be read by people: indented, keys in the order given, never a NaN."""
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def file_checksum(path: Path) -> str:
@@ -108,6 +117,17 @@ class RunDirectory:
         url = self.manifest().get("how", {}).get("store_url") if (self.home / MANIFEST).is_file() else None
         return None if url is None else location(url)
 
+    def metadata_checksums(self) -> dict[str, str]:
+        """The sha256 of every metadata file of the stores: no checksum of an array covers its units or dims."""
+        places = {STORE: self.store, str(self.arrays): self.arrays} if self._elsewhere else {STORE: self.store}
+        checksums = {}
+        for prefix, place in places.items():
+            for name in names_under(place):
+                content = read_object(place / name) if name.rpartition("/")[2] == METADATA else None
+                if content is not None:
+                    checksums[f"{prefix}/{name}"] = hashlib.sha256(content.tobytes()).hexdigest()
+        return checksums
+
     def identity(self) -> str:
         """What the chunks of this run are chunks of: the hash of its specification, but for the number of paths."""
         if not (self.home / MANIFEST).is_file():
@@ -135,18 +155,29 @@ class RunDirectory:
         if self.resumable:
             raise StoreError(f"--out: {self.partial} holds an interrupted run; resume it: {self.resume_command}")
         # a run that was killed before its manifest was written leaves a copy of prices, which may go
-        if self.partial.exists() and {path.name for path in self.partial.iterdir()} - {STORE}:
+        if self.partial.exists() and {path.name for path in self.partial.iterdir()} - {STORE, LOCK}:
             raise StoreError(f"--out: {self.partial} is in the way and is no run; move it")
 
-    def create(self) -> RunDirectory:
-        """Make the partial directory; a place that is taken or can't be made is an error."""
-        self.check_free()
+    def make_partial(self) -> None:
+        """Make the partial directory where it is missing, and have the disk know of every folder made for it."""
+        missing = [folder for folder in (self.partial, *self.partial.parents) if not folder.exists()]
         try:
-            if self.partial.exists():
-                shutil.rmtree(self.partial)
-            self.partial.mkdir(parents=True)
+            for folder in reversed(missing):
+                folder.mkdir(exist_ok=True)
+                flush(folder.parent)
         except OSError as problem:
             raise StoreError(f"--out: {self.partial} can't be made: {problem.strerror}") from problem
+
+    def create(self) -> RunDirectory:
+        """Make the partial directory, empty but for its lock; a place that is taken or can't be made is an error."""
+        self.check_free()
+        self.make_partial()
+        try:
+            for path in self.partial.iterdir():
+                if path.name != LOCK:
+                    shutil.rmtree(path)
+        except OSError as problem:
+            raise StoreError(f"--out: {self.partial} can't be emptied: {problem.strerror}") from problem
         return self
 
     def summary(self) -> dict[str, Any]:
@@ -175,7 +206,8 @@ class RunDirectory:
         try:
             manifest = json.loads(path.read_text("utf-8"))
         except (ValueError, OSError) as problem:
-            raise StoreError(f"{self.path}: {MANIFEST} is damaged ({problem})") from problem
+            what = "restore it from a copy" if self.complete else f"move {self.partial} away and begin the run anew"
+            raise StoreError(f"{self.path}: {MANIFEST} is damaged ({problem}); {what}") from problem
         if not isinstance(manifest, dict) or manifest.get("format") != 1:
             raise StoreError(f"{self.path}: {MANIFEST} is not of a format this version reads")
         return manifest
@@ -186,31 +218,47 @@ class RunDirectory:
         path.parent.mkdir(exist_ok=True)
         draft = path.with_name(path.name + ".tmp")
         draft.write_text(text, "utf-8")
-        _flush(draft)
+        flush(draft)
         os.replace(draft, path)
-        _flush(path.parent)
+        flush(path.parent)
         return path
 
     def write_json(self, name: str, value: object) -> Path:
         """Write a JSON file: readable, keys in the order given, never a NaN."""
-        return self.write_text(name, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+        return self.write_text(name, readable(value))
 
     def finish(self, manifest: Mapping[str, Any]) -> Path:
         """Write the final manifest, flush every file and directory to the disk, and rename the run into place."""
+        elsewhere = self._elsewhere
         shutil.rmtree(self.partial / CHECKPOINTS, ignore_errors=True)
         self.write_json(MANIFEST, manifest)
-        for folder, _, files in os.walk(self.partial, topdown=False):
-            for name in files:
-                _flush(Path(folder) / name)
-            _flush(Path(folder))
+        self.flush()
         if self.path.exists():
             raise StoreError(f"--out: {self.path} appeared while the run was made; the run is kept in {self.partial}")
         os.rename(self.partial, self.path)
-        _flush(self.path.parent)
+        flush(self.path.parent)
+        if elsewhere is not None:
+            remove_tree(elsewhere / CHECKPOINTS)
         return self.path
 
+    def flush(self) -> None:
+        """Have everything in the partial directory on the disk; drafts that a killed writer left go."""
+        for folder, _, files in os.walk(self.partial, topdown=False, onerror=_raise):
+            for name in files:
+                path = Path(folder, name)
+                if path.suffix in DRAFTS:
+                    path.unlink()
+                else:
+                    flush(path)
+            flush(Path(folder))
 
-def _flush(path: Path) -> None:
+
+def _raise(problem: OSError) -> None:
+    raise problem
+
+
+def flush(path: Path) -> None:
+    """Have a file, or the names in a directory, on the disk; what the disk refuses is an error."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

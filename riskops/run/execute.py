@@ -21,15 +21,16 @@ from riskops.market import prices_checksum
 from riskops.progress import Progress
 from riskops.report import figures, figures_csv
 from riskops.run.device import describe_device, settle_device
-from riskops.run.directory import MANIFEST, STORE, RunDirectory, canonical, file_checksum
+from riskops.run.directory import LOCK, MANIFEST, STORE, RunDirectory, canonical, file_checksum
 from riskops.run.job import RiskJob, spec_hash
+from riskops.run.lock import owned
 from riskops.run.manifest import first_manifest, now, sealed
 from riskops.run.page import write_page
 from riskops.run.planning import cut_job, plan_job
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
 from riskops.run.target import next_batch
-from riskops.run.watch import expect, tell_begun, tell_complete, tell_planned, timings_of
+from riskops.run.watch import expect, tell_begun, tell_complete, timings_of
 from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
 
@@ -102,18 +103,21 @@ def execute(
         versions=cluster.versions(),
         device=describe_device(choice, wanted=wanted, cluster=cluster),
     )
-    with _disk_errors(run):
+    run.check_free()
+    run.make_partial()
+    with _disk_errors(run), owned(run):
         run.create()
         with _nothing_half_begun(run):
             create_store(run.store / PRICES)
             write_small(job.prices[["price"]], run.store / PRICES)
-            _check_seen(run, cluster)
+            _check_seen(job, run, cluster)
+            run.flush()  # a manifest on the disk promises prices on the disk
             run.write_json(MANIFEST, manifest)
         tell_begun(job, run)
         return _complete(job, run, manifest, cluster=cluster, progress=progress, performance=performance)
 
 
-def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = None) -> Path:
+def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = None, break_lock: bool = False) -> Path:
     """Finish an interrupted run: compute what is missing, verify what is there, and end in the same bytes.
 
     Parameters
@@ -124,6 +128,8 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
         Where to compute; it need not be the kind that began the run.
     progress
         Shows how far the work is.
+    break_lock
+        Take the run from another process that is said to work on it.
 
     Returns
     -------
@@ -133,7 +139,7 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     Raises
     ------
     StoreError
-        The run is complete already, or what it holds is not what its manifest says.
+        The run is complete already, another process works on it, or what it holds is not what its manifest says.
 
     Examples
     --------
@@ -146,13 +152,13 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     if run.complete:
         raise StoreError(f"{run.path}: the run is complete, there is nothing to resume")
     manifest = run.manifest()
-    _check_versions(run, manifest, cluster)
-    job = recorded_job(run)
-    plan_job(job, cluster=cluster, place=run.path.parent, held=_held(run))
-    job, _ = settle_device(job, cluster=cluster)
-    _check_seen(run, cluster)
-    tell_begun(job, run, event="resumed")
-    with _disk_errors(run):
+    with _disk_errors(run), owned(run, break_lock=break_lock):
+        _check_versions(run, manifest, cluster)
+        job = recorded_job(run)
+        plan_job(job, cluster=cluster, place=run.path.parent, held=_held(run))
+        job, _ = settle_device(job, cluster=cluster)
+        _check_seen(job, run, cluster)
+        tell_begun(job, run, event="resumed")
         return _complete(job, run, manifest, cluster=cluster, progress=progress)
 
 
@@ -172,14 +178,15 @@ def _check_versions(run: RunDirectory, manifest: Mapping[str, Any], cluster: Clu
             )
 
 
-def _check_seen(run: RunDirectory, cluster: Cluster) -> None:
-    """The workers write the chunks, so each must see the directory."""
+def _check_seen(job: RiskJob, run: RunDirectory, cluster: Cluster) -> None:
+    """The workers write the chunks, and read those of an analysed run, so each must see the directories."""
     if cluster.client is None:
         return
-    seen = cluster.client.run(os.path.isdir, str(run.store.absolute()))
-    for worker, there in seen.items():
-        if not there:
-            raise StoreError(f"store.root: worker {worker} does not see {run.path.absolute()}; use a shared folder")
+    for one in (run, *([] if job.source is None else [RunDirectory(Path(job.source.run))])):
+        seen = cluster.client.run(os.path.isdir, str(one.store.absolute()))
+        for worker, there in seen.items():
+            if not there:
+                raise StoreError(f"store.root: worker {worker} does not see {one.path.absolute()}; use a shared folder")
 
 
 def recorded_job(run: RunDirectory) -> RiskJob:
@@ -192,8 +199,11 @@ def recorded_job(run: RunDirectory) -> RiskJob:
     try:
         prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
         same = prices_checksum(prices) == what["prices_sha256"]
-    except (OSError, ValueError, RuntimeError, KeyError) as problem:
-        raise StoreError(f"{run.path}: {STORE}/{PRICES}: can't be read ({problem})") from problem
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise StoreError(
+            f"{run.path}: {STORE}/{PRICES}: can't be read ({reason}); the run can't go on, begin it anew"
+        ) from problem
     if not same:
         raise StoreError(f"{run.path}: {STORE}/{PRICES}: dates, names or prices are not those of prices_sha256")
     job = RiskJob.from_record(what, prices=prices, cutting=manifest["how"])
@@ -222,6 +232,8 @@ def _complete(
     with cluster.performance_report(run.partial / "performance.html") if performance else nullcontext():
         results, digests = compute_results(job, lazy, cluster=cluster, progress=progress)
     checksums = {name: checksum(digest) for name, digest in digests.items()}
+    if job.store_paths:
+        results = results.assign_coords(time=("time", list(job.times), {"units": "days"}))
     write_small(results, run.store)
     checksums |= {str(name): array_checksum(variable.values) for name, variable in results.variables.items()}
     run.write_text("results.json", results_text(results))
@@ -236,10 +248,11 @@ def _complete(
         "resumed_chunks": recorder.found if found is None else found,
         "timings": timings_of(progress, started=started),
         "arrays": dict(sorted(checksums.items())),
+        "metadata": run.metadata_checksums(),
     }
     if manifest["how"]["html"]:
         write_page(results, path=run.partial / "report.html", manifest=final, title=job.title)
-    files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name != MANIFEST)
+    files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name not in (MANIFEST, LOCK))
     final["files"] = {path.name: file_checksum(path) for path in files}
     return tell_complete(run.finish(sealed(final)), final["timings"])
 
@@ -266,7 +279,10 @@ def _reach_target(
         also = ["covariance"] if job.dependence else []
         names = [target.measure, f"{target.measure}_standard_error", *also]
         values = cluster.compute(
-            *(lazy.measures[name].data for name in names), *lazy.digests.values(), progress=progress
+            *(lazy.measures[name].data for name in names),
+            *lazy.digests.values(),
+            progress=progress,
+            chunk_paths=job.spec.chunk_paths,
         )
         measures = {name: lazy.measures[name].copy(data=values[k]) for k, name in enumerate(names[:2])}
         outcome = target.outcome(xr.Dataset(measures))
@@ -328,7 +344,11 @@ def compute_results(
     """Ask once for everything that is lazy, and join the results; the digests of what was stored come apart."""
     names = list(lazy.measures.data_vars)
     computed = cluster.compute(
-        *(lazy.measures[name].data for name in names), lazy.summary, *lazy.digests.values(), progress=progress
+        *(lazy.measures[name].data for name in names),
+        lazy.summary,
+        *lazy.digests.values(),
+        progress=progress,
+        chunk_paths=job.spec.chunk_paths,
     )
     values, (summary, *digests) = computed[: len(names)], computed[len(names) :]
     measures = lazy.measures.assign(
