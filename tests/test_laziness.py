@@ -297,7 +297,7 @@ def test_layers_are_named_after_the_stages(job: RiskJob, tmp_path: Path) -> None
     layers = {re.sub(r"-[0-9a-f]{32}$", "", name) for array in arrays for name in array.dask.layers}
     stages = {"simulate", "portfolio-loss", "reduce", "reduce-returns", "reduce-aggregate", "finalize", "figures"}
     stages |= {"write-loss", "write-log_growth", "checkpoint-returns", "tail-risk", "moments", "dependence"}
-    stages |= {"base-tail", "attribute", "attribute-aggregate", "join", "contributions"}
+    stages |= {"base-tail", "attribute", "attribute-aggregate", "join", "contributions", "pick-histogram"}
     assert layers - {"getitem"} == stages  # getitem: xarray takes the base scenario
 
 
