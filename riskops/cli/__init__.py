@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from riskops.cli import describe, runs
+from riskops.cli import cluster, describe, runs
 from riskops.cli.jobs import bench, init, plan, run
 from riskops.cli.options import group
 from riskops.cli.profile import profile
@@ -32,6 +32,7 @@ app.command("run")(run)
 app.command("plan")(plan)
 app.command("profile")(profile)
 app.add_typer(runs.app, name="runs")
+app.add_typer(cluster.app, name="cluster")
 app.command("bench")(bench)
 app.add_typer(describe.app, name="describe")
 

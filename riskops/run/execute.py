@@ -30,6 +30,7 @@ from riskops.run.planning import cut_job, plan_job
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
 from riskops.run.target import next_batch
+from riskops.run.warm import warm_kernels
 from riskops.run.watch import expect, tell_begun, tell_complete, timings_of
 from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
@@ -222,6 +223,7 @@ def _complete(
     performance: bool = False,
 ) -> Path:
     started, since = time.perf_counter(), time.time()
+    warm_kernels(job, cluster=cluster)
     clear_fallbacks()
     found: Mapping[str, int] | None = None
     if job.target is not None and job.bounds is not None:
