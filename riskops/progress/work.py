@@ -15,7 +15,10 @@ __all__ = ["Snapshot", "Work", "add_records"]
 
 #: Stages that bring paths in, and stages that each path passes through, by the first words of their names.
 SOURCES = ("simulate", "read")
-ALONG_PATHS = (*SOURCES, "portfolio-loss", "reduce", "write", "checkpoint", "attribute")
+ALONG_PATHS = (
+    *(*SOURCES, "portfolio-loss", "reduce", "write", "checkpoint"),
+    *("reread", "digest", "excess-sums", "rank-summary", "order-statistics", "attribute"),
+)
 #: Last words of the names of stages that only merge what the chunks gave.
 MERGING = ("partial", "aggregate", "combine")
 
