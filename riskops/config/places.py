@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
@@ -11,6 +12,9 @@ from riskops.config.fields import Section, key, listed
 from riskops.errors import ConfigError
 
 __all__ = ["ReportSection", "StoreSection"]
+
+#: The kinds of stores that ``store.url`` may name.
+SCHEMES = ("s3", "gs", "az", "file", "memory")
 
 
 class StoreSection(Section):
@@ -27,6 +31,24 @@ class StoreSection(Section):
         "the horizons.",
     )
     losses: bool = key(True, "true or false", "Keep the loss of every path.")
+    url: str | None = key(
+        None,
+        "null or a URL such as s3://bucket/folder",
+        "Where the arrays over paths go, below the run's name, instead of the run's folder: s3://, gs://, az://, "
+        "file:// or memory://. Credentials come from the environment.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in SCHEMES or not parts.netloc + parts.path.strip("/"):
+            raise ConfigError(f"store.url: {value!r} is not a URL of {', '.join(SCHEMES)}, such as s3://bucket/folder")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ConfigError("store.url: credentials and options come from the environment, not from the URL")
+        return value.rstrip("/")
 
     @field_validator("times", mode="wrap")
     @classmethod

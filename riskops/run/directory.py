@@ -23,6 +23,7 @@ import xarray as xr
 from riskops.errors import StoreError
 from riskops.simulation.chunkfile import METADATA
 from riskops.simulation.location import Location, location, names_under, read_object, remove_tree
+from riskops.simulation.store import open_store
 
 __all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run", "readable"]
 
@@ -233,6 +234,8 @@ class RunDirectory:
         shutil.rmtree(self.partial / CHECKPOINTS, ignore_errors=True)
         self.write_json(MANIFEST, manifest)
         self.flush()
+        if isinstance(elsewhere, Path):
+            flush_tree(elsewhere)
         if self.path.exists():
             raise StoreError(f"--out: {self.path} appeared while the run was made; the run is kept in {self.partial}")
         os.rename(self.partial, self.path)
@@ -242,15 +245,20 @@ class RunDirectory:
         return self.path
 
     def flush(self) -> None:
-        """Have everything in the partial directory on the disk; drafts that a killed writer left go."""
-        for folder, _, files in os.walk(self.partial, topdown=False, onerror=_raise):
-            for name in files:
-                path = Path(folder, name)
-                if path.suffix in DRAFTS:
-                    path.unlink()
-                else:
-                    flush(path)
-            flush(Path(folder))
+        """Have everything in the partial directory on the disk."""
+        flush_tree(self.partial)
+
+
+def flush_tree(top: Path) -> None:
+    """Have a folder and everything below on the disk, without the drafts that killed writers left."""
+    for folder, _, files in os.walk(top, topdown=False, onerror=_raise):
+        for name in files:
+            path = Path(folder, name)
+            if path.suffix in DRAFTS:
+                path.unlink()
+            else:
+                flush(path)
+        flush(Path(folder))
 
 
 def _raise(problem: OSError) -> None:
@@ -316,4 +324,10 @@ def open_run(path: str | Path) -> xr.Dataset:
     manifest = run.manifest()
     if not run.complete or manifest.get("status") != "complete":
         raise StoreError(f"{path}: the run is not complete; finish it ({run.resume_command})")
-    return xr.open_zarr(run.store, consolidated=False)
+    stored = open_store(run.store)
+    if run.arrays == run.store:
+        return stored
+    try:
+        return stored.assign(open_store(run.arrays).variables)
+    except FileNotFoundError as problem:
+        raise StoreError(f"{path}: its arrays over paths are not at {run.arrays}, where the manifest says") from problem

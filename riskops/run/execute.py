@@ -22,6 +22,7 @@ from riskops.progress import Progress
 from riskops.report import figures, figures_csv
 from riskops.run.device import describe_device, settle_device
 from riskops.run.directory import LOCK, MANIFEST, STORE, RunDirectory, canonical, file_checksum
+from riskops.run.elsewhere import place_elsewhere
 from riskops.run.job import RiskJob, spec_hash
 from riskops.run.lock import owned
 from riskops.run.manifest import first_manifest, now, sealed
@@ -33,6 +34,7 @@ from riskops.run.target import next_batch
 from riskops.run.warm import warm_kernels
 from riskops.run.watch import expect, tell_begun, tell_complete, timings_of
 from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
+from riskops.simulation.location import Remote
 from riskops.simulation.store import array_checksum, checksum, create_store, write_small
 
 __all__ = ["compute_results", "execute", "recorded_job", "results_text", "resume"]
@@ -105,6 +107,7 @@ def execute(
         device=describe_device(choice, wanted=wanted, cluster=cluster),
     )
     run.check_free()
+    manifest["how"]["store_url"] = place_elsewhere(job.store_url, run, cluster)
     run.make_partial()
     with _disk_errors(run), owned(run):
         run.create()
@@ -181,7 +184,7 @@ def _check_versions(run: RunDirectory, manifest: Mapping[str, Any], cluster: Clu
 
 def _check_seen(job: RiskJob, run: RunDirectory, cluster: Cluster) -> None:
     """The workers write the chunks, and read those of an analysed run, so each must see the directories."""
-    if cluster.client is None:
+    if cluster.client is None or isinstance(run.arrays, Remote):
         return
     for one in (run, *([] if job.source is None else [RunDirectory(Path(job.source.run))])):
         seen = cluster.client.run(os.path.isdir, str(one.store.absolute()))
@@ -316,8 +319,10 @@ def _disk_errors(run: RunDirectory) -> Iterator[None]:
     """Turn a full or read-only disk into one line that says where the work is kept."""
     try:
         yield
-    except StoreError:
-        raise
+    except StoreError as problem:
+        if not str(problem).startswith("store.url: ") or not run.resumable:
+            raise
+        raise StoreError(f"{problem}; what was computed is kept: {run.resume_command}") from problem
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO):
             raise

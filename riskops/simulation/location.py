@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ __all__ = [
     "write_object",
     "zarr_store",
 ]
+
+
+MEMORY = "memory:///"
+#: A store that does not answer is asked a few times more, and then the run ends and can be resumed.
+PATIENCE: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,14 @@ class Remote:
 
     @property
     def root(self) -> str:
-        """Scheme and bucket."""
+        """Scheme and bucket; the memory of a process is one bucket."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return MEMORY if self.url.startswith("memory:") else f"{parts.scheme}://{parts.netloc}"
 
     @property
     def key(self) -> str:
         """The name within the bucket."""
-        return urlsplit(self.url).path.strip("/")
+        return self.url.removeprefix(self.root.rstrip("/")).strip("/")
 
 
 Location = Path | Remote
@@ -92,7 +98,7 @@ def location(text: str) -> Location:
 
 def seen_by_this_process_only(place: Location) -> bool:
     """Whether workers in other processes would look for it in vain."""
-    return isinstance(place, Remote) and place.root.startswith("memory:")
+    return isinstance(place, Remote) and place.root == MEMORY
 
 
 @cache
@@ -105,7 +111,7 @@ def _bucket(root: str) -> Any:
             f"store.url: {root} needs the extra `remote`: pip install 'riskops[remote]'"
         ) from problem
     with _one_line(root):
-        return from_url(root)
+        return from_url(root) if root == MEMORY else from_url(root, retry_config=PATIENCE)
 
 
 @contextmanager
