@@ -15,12 +15,15 @@ __all__ = ["Row", "Target", "bench_table"]
 
 @dataclass(frozen=True)
 class Target:
-    """A bound from DESIGN.md, "Speed": the least ratio, or the most seconds beyond the baseline."""
+    """A bound from DESIGN.md, "Speed": the least and the most ratio, or the most seconds beyond the baseline."""
 
     least_ratio: float | None = None
     most_beyond: float | None = None
+    most_ratio: float | None = None
 
     def __str__(self) -> str:
+        if self.least_ratio is not None and self.most_ratio is not None:
+            return f"{self.least_ratio:.3g} to {self.most_ratio:.3g}"
         if self.least_ratio is not None:
             return f"≥ {self.least_ratio:.3g}"
         return f"≤ {self.most_beyond:g} s more"
@@ -28,6 +31,7 @@ class Target:
     def met(self, ours_s: float, baseline_s: float) -> bool:
         """Whether the two times keep the bound."""
         by_ratio = self.least_ratio is None or baseline_s >= self.least_ratio * ours_s
+        by_ratio = by_ratio and (self.most_ratio is None or baseline_s <= self.most_ratio * ours_s)
         return by_ratio and (self.most_beyond is None or ours_s - baseline_s <= self.most_beyond)
 
 
@@ -37,7 +41,7 @@ class Row:
 
     ``agrees`` says that both gave the same values: equal ones where the draws are the same, else within four standard
     errors of one another. ``notes`` are lines that follow the table, ``details`` what a record holds beyond the
-    columns.
+    columns. With the unit ``B`` both numbers are bytes, not seconds.
     """
 
     suite: str
@@ -50,6 +54,7 @@ class Row:
     target: Target | None = None
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
@@ -73,6 +78,8 @@ class Row:
             "ratio": self.ratio,
             "agrees": self.agrees,
         }
+        if self.unit != "s":
+            record |= {"unit": self.unit}
         return record | ({"details": dict(self.details)} if self.details else {})
 
 
@@ -107,8 +114,8 @@ def bench_table(rows: Sequence[Row]) -> Table:
         table.add_row(
             Text.assemble((f"{row.suite}: {row.name}", "bold"), f", {row.work}"),
             Text(row.baseline),
-            _seconds(row.ours_s),
-            _seconds(row.baseline_s),
+            _amount(row.ours_s, row.unit),
+            _amount(row.baseline_s, row.unit),
             f"{row.ratio:.2f}",
             Text("yes") if row.agrees else Text("NO", style="bold red"),
             _target(row),
@@ -117,6 +124,10 @@ def bench_table(rows: Sequence[Row]) -> Table:
     table.caption = Text("\n".join(["Ratio is theirs over ours; best of several interleaved rounds.", *notes]))
     table.caption_justify = "left"
     return table
+
+
+def _amount(number: float, unit: str) -> str:
+    return f"{number / 2**20:,.0f} MiB" if unit == "B" else _seconds(number)
 
 
 def _seconds(seconds: float) -> str:

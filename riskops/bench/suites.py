@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from riskops.bench.draws import draws
 from riskops.bench.gpu import gpu
 from riskops.bench.models import models
+from riskops.bench.overhead import overhead
 from riskops.bench.paths import paths
 from riskops.bench.rows import Row
 from riskops.bench.sampling import sampling
+from riskops.bench.scale import scale
 from riskops.bench.startup import startup
 from riskops.bench.store import store
 from riskops.bench.timing import Setting
@@ -29,12 +31,14 @@ SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
     "startup": startup,
     "models": models,
     "sampling": sampling,
+    "scale": scale,
+    "overhead": overhead,
     "gpu": gpu,
 }
 
-#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred, and ``gpu``, which
-#: needs a device.
-DEFAULT = tuple(name for name in SUITES if name not in ("sampling", "gpu"))
+#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred, ``scale`` and
+#: ``overhead``, which make runs and clusters of processes, and ``gpu``, which needs a device.
+DEFAULT = tuple(name for name in SUITES if name not in ("sampling", "scale", "overhead", "gpu"))
 
 
 def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale: float = 1.0) -> list[Row]:
@@ -43,7 +47,7 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Parameters
     ----------
     names
-        Suites to run, in this order; None runs all of them but ``sampling`` and ``gpu``.
+        Suites to run, in this order; None runs those of ``DEFAULT``.
     say
         Called with a line as each suite begins, and for what is left out.
     scale
@@ -62,7 +66,7 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Examples
     --------
     >>> sorted(SUITES)
-    ['draws', 'gpu', 'models', 'paths', 'sampling', 'startup', 'store', 'var']
+    ['draws', 'gpu', 'models', 'overhead', 'paths', 'sampling', 'scale', 'startup', 'store', 'var']
     """
     chosen = list(DEFAULT) if names is None else list(names)
     if not chosen:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,20 +131,18 @@ def plan(
     log_json: LogJson = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what would run: chunks, tasks, memory and disk.
+    """Say what would run: chunks, tasks, memory, disk, time.
 
-    Nothing is computed or written. What will not fit is refused, with the setting to change.
+    Nothing is kept; a little of the job is computed to tell the time. What will not fit is refused, with the setting to
+    change.
     """
     from riskops.report import plan_table
-    from riskops.run import plan_job, prepare
-    from riskops.run.device import settle_device
+    from riskops.run import plan_record, prepare
 
     settings = load(config, overrides, cluster, workers)
     job = prepare(settings, title=config.stem)
     with cluster_of(settings.cluster.model_dump(), quiet=True) as where:
-        projected = plan_job(job, cluster=where, place=Path(settings.store.root)).record()
-        cut = replace(job, spec=replace(job.spec, chunk_paths=projected["chunk_paths"]))
-        projected["device"] = settle_device(cut, cluster=where)[1].reason
+        projected = plan_record(job, cluster=where, place=Path(settings.store.root))
     if as_json:
         print(json.dumps(projected, indent=1))
     else:
@@ -156,7 +153,7 @@ def plan(
 def bench(
     suite: Annotated[
         str | None,
-        typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: all but sampling and gpu."),
+        typer.Option("--suite", metavar="NAME,...", help="Some suites only; default: those that take seconds."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")

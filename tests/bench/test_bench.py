@@ -51,7 +51,7 @@ def test_start_up_is_measured_in_fresh_processes() -> None:
 
 def test_all_suites_have_their_place() -> None:
     assert list(DEFAULT) == ["draws", "paths", "var", "store", "startup", "models"]
-    assert list(SUITES) == [*DEFAULT, "sampling", "gpu"]
+    assert list(SUITES) == [*DEFAULT, "sampling", "scale", "overhead", "gpu"]
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,14 @@ def test_all_suites_have_their_place() -> None:
     [
         (
             ["draws", "speed"],
-            "suite: 'speed' is unknown; known are draws, gpu, models, paths, sampling, startup, store, var",
+            "suite: 'speed' is unknown; "
+            "known are draws, gpu, models, overhead, paths, sampling, scale, startup, store, var",
         ),
         (["draws", "draws"], "suite: 'draws' is given twice"),
-        ([], "suite: none is given; known are draws, paths, var, store, startup, models, sampling, gpu"),
+        (
+            [],
+            "suite: none is given; known are draws, paths, var, store, startup, models, sampling, scale, overhead, gpu",
+        ),
     ],
 )
 def test_wrong_suites_are_refused_before_anything_runs(names: list[str], message: str) -> None:
