@@ -89,7 +89,7 @@ def own_prices(path: Path, *, rows: int = 60, change: Callable[[list[list[Any]]]
 @pytest.mark.parametrize(
     "words",
     [
-        *([], ["init"], ["run"], ["plan"], ["bench"], ["runs"], ["describe"]),
+        *([], ["init"], ["run"], ["plan"], ["profile"], ["bench"], ["runs"], ["describe"]),
         *(["runs", name] for name in ("list", "show", "verify", "resume", "replay", "compare")),
         *(["describe", name] for name in ("models", "measures", "scenarios", "config")),
     ],

@@ -16,8 +16,9 @@ from riskops.observe.walk import Walk
 from riskops.progress import Progress
 from riskops.run.device import settle_device
 from riskops.run.directory import RunDirectory
-from riskops.run.execute import compute_results, plan_job
+from riskops.run.execute import compute_results
 from riskops.run.job import RiskJob
+from riskops.run.planning import plan_job
 from riskops.run.recorder import Recorder
 from riskops.run.stages import market_risk
 

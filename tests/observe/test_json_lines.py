@@ -98,8 +98,7 @@ def test_what_nobody_expected_is_an_event_as_well(capsys: pytest.CaptureFixture[
         raise KeyboardInterrupt if interrupt else ZeroDivisionError("one over none")
 
     for interrupt, status in ((False, 1), (True, 130)):
-        with pytest.raises(typer.Exit) as left, warnings.catch_warnings():
-            warnings.simplefilter("always")
+        with pytest.raises(typer.Exit) as left, warnings.catch_warnings(action="always"):
             command(log_json=True, interrupt=interrupt)
         assert left.value.exit_code == status
         note, python, library, end = records(capsys.readouterr().err)

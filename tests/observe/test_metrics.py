@@ -25,6 +25,8 @@ from riskops.progress import Progress, Work
 
 GO = threading.Event()
 THERE = threading.Event()
+LOCK = threading.Lock()
+BEGUN: list[int] = []
 
 
 def scrape(link: str) -> dict[tuple[str, ...], float]:
@@ -34,9 +36,12 @@ def scrape(link: str) -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
 
 
-def simulate(block: np.ndarray, block_id: tuple[int, ...] = (0,)) -> np.ndarray:
-    """The first two chunks at once, the third when it is told to."""
-    if block_id[0] == 2:
+def simulate(block: np.ndarray) -> np.ndarray:
+    """Two chunks at once, the third that begins when it is told to."""
+    with LOCK:
+        BEGUN.append(1)
+        third = len(BEGUN) == 3
+    if third:
         THERE.set()
         assert GO.wait(60.0)
     return block
@@ -46,6 +51,7 @@ def wait_while_scraped(cluster: Cluster, wait: int) -> tuple[dict[tuple[str, ...
     """Scrape when two of four chunks are done; also where the metrics were."""
     GO.clear()
     THERE.clear()
+    BEGUN.clear()
     chunks = da.map_blocks(simulate, da.ones(4, chunks=1), dtype=float, meta=np.empty(0), name=f"simulate-{wait}0")
     progress = Progress(quiet=True)
     progress.work = Work(paths=40, chunk_paths=10, bytes_per_path={"simulate": 8}, run="watched")

@@ -104,4 +104,4 @@ def test_the_command_prints_a_table_or_json(small_configuration: Path, tmp_path:
     assert json.loads(result.stdout)["chunks"] == 2
     assert [json.loads(line)["event"] for line in result.stderr.splitlines()].count("planned") == 1
     refused = CliRunner().invoke(app, [*words[:-4], "--chunks", "0"])
-    assert (refused.exit_code, refused.stderr) == (2, "riskops: chunks: 0 is below 1\n")
+    assert (refused.exit_code, refused.stderr) == (2, "riskops: chunks: 0 is not an integer >= 1\n")
