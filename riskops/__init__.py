@@ -45,6 +45,7 @@ _HOMES = {
     "riskops.report": (
         "contribution_bars",
         "correlation_map",
+        "exceedance_plot",
         "fan_chart",
         "figures",
         "loss_distribution",

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from riskops.cli.curve import curve
 from riskops.cli.frame import cluster_keys, cluster_of, guarded, kept, measured, progress_bar, say, show
 from riskops.cli.options import AsJson, ClusterName, LogJson, MetricsPort, Quiet, Root, RunName, Workers, group
 
@@ -177,3 +178,6 @@ def compare_(
     if differences:
         say(f"riskops: figures that differ: {len(differences):,}")
         raise typer.Exit(1)
+
+
+app.command("curve")(curve)

@@ -17,7 +17,7 @@ from scipy.special import bdtrik, betainc, betaincinv
 from riskops.checks import check_finite, check_integer, check_levels, check_unique
 from riskops.errors import InputError
 from riskops.measures.lazy import lazy_variables
-from riskops.reductions import Z95, groups_of, interval_ranks, order_index, reduce_paths
+from riskops.reductions import Z95, groups_of, interval_ranks, needed_paths, order_index, reduce_paths
 from riskops.reductions.exceedances import ExceedanceCounts
 from riskops.reductions.order import SIDE
 from riskops.reductions.order_statistics import order_statistics
@@ -84,6 +84,9 @@ def quantile_curve(losses: xr.Dataset, *, levels: int | Sequence[float] = 1000) 
     """
     wanted = check_levels("levels", levels if isinstance(levels, Iterable) else even_levels(levels))
     n = plain_paths(losses)
+    needed = 0 if isinstance(levels, Iterable) else max(needed_paths(wanted[0]), needed_paths(wanted[-1]))
+    if n < needed:
+        raise InputError(f"levels: {levels} reach to {wanted[0]!r}, whose 95 % interval needs {needed} paths, not {n}")
     ranks = curve_ranks(wanted, n)
     distinct, place = np.unique(ranks, return_inverse=True)
     result = order_statistics(losses, ranks=distinct.tolist())

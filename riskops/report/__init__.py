@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from riskops.report.curves import curve_records, curve_table
 from riskops.report.figures import figures, figures_csv
 from riskops.report.html import write_html
 from riskops.report.plots import (
     contribution_bars,
     correlation_map,
+    exceedance_plot,
     fan_chart,
     loss_distribution,
     stress_bars,
@@ -20,6 +22,9 @@ __all__ = [
     "compare_table",
     "contribution_bars",
     "correlation_map",
+    "curve_records",
+    "curve_table",
+    "exceedance_plot",
     "fan_chart",
     "figures",
     "figures_csv",

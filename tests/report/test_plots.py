@@ -17,6 +17,7 @@ from riskops.errors import InputError
 from riskops.report import (
     contribution_bars,
     correlation_map,
+    exceedance_plot,
     fan_chart,
     loss_distribution,
     stress_bars,
@@ -49,6 +50,24 @@ def test_the_loss_distribution_marks_var_and_es_where_they_are(results: xr.Datas
     assert len(set(heights)) == 4
     (bars,) = glyphs(plot, "Quad")
     assert 99.5 < sum(bars.data_source.data["top"]) <= 100.0 + 1e-9
+
+
+def test_the_exceedance_curve_falls_on_a_logarithmic_scale() -> None:
+    from bokeh.models import LogScale
+
+    from riskops.measures import quantile_curve
+
+    losses = np.random.default_rng(0).standard_t(3, (2, 4096)) * 1e5
+    curve = quantile_curve(xr.Dataset({"loss": (("portfolio", "path"), losses)}).chunk(path=1024), levels=50)
+    plot = exceedance_plot(curve.isel(portfolio=1))
+    (line,), (band,) = glyphs(plot, "Line"), glyphs(plot, "Patch")
+    assert isinstance(plot.y_scale, LogScale)
+    assert line.data_source.data["x"].tolist() == curve["loss_quantile"].values[1].tolist()
+    np.testing.assert_allclose(line.data_source.data["y"], 0.99 - 0.02 * np.arange(50))
+    assert len(band.data_source.data["x"]) == 100
+    assert plot.yaxis[0].major_label_overrides == {0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
+    with pytest.raises(InputError, match=r"^loss_quantile: dims \('portfolio', 'level'\) are not one curve"):
+        exceedance_plot(curve)
 
 
 def test_the_fan_starts_at_todays_value_and_widens(results: xr.Dataset) -> None:

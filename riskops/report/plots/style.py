@@ -47,7 +47,7 @@ def plain(text: str) -> Any:
     return bokeh_models().PlainText(text=short_name(text))
 
 
-def frame(title: str, x_label: str, y_label: str, *, height: int) -> Any:
+def frame(title: str, x_label: str, y_label: str, *, height: int, y_axis_type: str = "auto") -> Any:
     """An empty plot: its title, its labels and nothing to click."""
     models = bokeh_models()
     plot: Any = import_module("bokeh.plotting").figure(
@@ -58,6 +58,7 @@ def frame(title: str, x_label: str, y_label: str, *, height: int) -> Any:
         tools="",
         x_range=models.Range1d(),
         y_range=models.Range1d(),
+        y_axis_type=y_axis_type,
         title=title,
         x_axis_label=x_label or None,
         y_axis_label=y_label or None,
