@@ -26,6 +26,7 @@ from riskops.models.registry import (
 __all__ = [
     "Bootstrap",
     "Calibration",
+    "FactorStructure",
     "FilteredHistorical",
     "Garch",
     "GeometricBrownianMotion",
@@ -45,10 +46,12 @@ __all__ = [
     "fit_options",
     "from_record",
     "get_model",
+    "given_loadings",
     "is_positive_definite",
     "list_models",
     "nearest_correlation",
     "path_kernel",
+    "principal_factors",
     "push_towards_one",
     "recalibration_schedule",
     "regime_probabilities",
@@ -57,6 +60,9 @@ __all__ = [
 
 #: Where the names live that are loaded when they are asked for.
 _HOME_OF = {name: kind for kind, name in BUILT_IN.items()} | {
+    "FactorStructure": "factor_structure",
+    "given_loadings": "factor_loadings",
+    "principal_factors": "factor_analysis",
     "recalibration_schedule": "pegged_fit",
     "regime_probabilities": "regime_history",
 }

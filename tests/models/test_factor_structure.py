@@ -15,7 +15,7 @@ from riskops.measures import arrange
 from riskops.models import GeometricBrownianMotion, from_record, push_towards_one
 from riskops.models.factor_structure import FactorStructure, mixing_of
 from riskops.scenarios import Scenario
-from riskops.simulation import METHODS, SimulationSpec, simulate
+from riskops.simulation import METHODS, SimulationSpec, Workload, plan, simulate
 from tests.models.factor_market import market_loadings, names_of
 from tests.simulation.examples import book_of, prices_of, spec_of
 from tests.simulation.plain_paths import normal
@@ -139,6 +139,16 @@ def test_two_thousand_assets_have_their_correlations() -> None:
     # two million scores, but not independent ones: the 20 common normals are in all of them
     assert abs(np.sqrt(np.mean(scores * scores)) - 1.0) < 0.15
     assert np.abs(scores).max() < 6.0
+
+
+def test_the_plan_counts_the_common_normals_and_the_shorter_mixing() -> None:
+    names, structure = tuple(names_of(200)), market_loadings(200, 4)
+    planned = []
+    for correlation in (structure, np.asarray(structure)):
+        model = GeometricBrownianMotion(names, np.zeros(200), np.ones(200), correlation)
+        planned.append(plan(SimulationSpec(model, paths=4096, steps=3, chunk_paths=4096), work=Workload()))
+    assert [p.numbers_drawn for p in planned] == [4096 * 3 * (200 + 4 + 1), 4096 * 3 * 200]
+    assert planned[0].task_seconds < planned[1].task_seconds
 
 
 def test_a_record_holds_the_loadings_and_no_matrix() -> None:
