@@ -57,6 +57,7 @@ KEPT_TO = {
     "bokeh": {"report/plots/"},
     "typer": {"cli/"},
     "jinja2": {"report/html.py"},
+    "icechunk": {"run/publish.py"},
     "obstore": {"simulation/location.py"},
     "prometheus_client": {"observe/metrics.py"},
 }

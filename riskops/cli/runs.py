@@ -56,7 +56,7 @@ def show_(
     timings: Annotated[bool, typer.Option("--timings", help="Show where the time went, stage by stage.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run's figures, its timings (--timings), or its manifest (--json)."""
+    """Show a run's figures, timings or manifest (--json)."""
     from riskops.report import summary_table, timings_table
     from riskops.run import find_run, open_run
 
@@ -151,6 +151,24 @@ def replay_(
     show(compare_table(outcome.differences))
     say(f"riskops: {run.path}: {outcome.verdict}; {outcome.refit}")
     raise typer.Exit(1)
+
+
+@app.command("publish")
+@guarded
+def publish_(
+    name: RunName,
+    to: Annotated[str, typer.Option("--to", metavar="DIR_OR_URL", help="The Icechunk repository: a folder, or s3://.")],
+    root: Root = ROOT,
+) -> None:
+    """Copy a finished run into an Icechunk repository.
+
+    One commit a run, on the branch main, in a group named after it; read back and checked before it is committed.
+    """
+    from riskops.run import find_run
+    from riskops.run.publish import publish
+
+    run = find_run(name, root=root)
+    print(f"{to}: {run.path.name} is snapshot {publish(run, to=to)}")
 
 
 @app.command("compare")
