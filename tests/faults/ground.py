@@ -7,13 +7,15 @@ finds lost, wrong or otherwise than expected goes into its :class:`Tally`.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from riskops.run import RunDirectory, verify
 from tests.faults.commands import Command, stored_chunks, until
 
 __all__ = ["CASES", "CHUNKS", "CHUNK_PATHS", "CONFIGURATION", "Fault", "Ground", "Tally", "fault", "missing_tool"]
@@ -78,9 +80,6 @@ def fault(name: str, *, expected: str, needs: Sequence[str] = ()) -> Callable[..
 
 def missing_tool(needs: Sequence[str]) -> str | None:
     """What a case needs and this machine, or this user, has not."""
-    import os
-    import shutil
-
     for name in needs:
         there = os.geteuid() == 0 if name == "root" else shutil.which(name) is not None
         if not there:
@@ -105,13 +104,20 @@ class Ground:
         folder.mkdir(parents=True)
         return folder / name
 
-    def run(self, place: Path, *words: str, **environment: str) -> Command:
+    def run(self, place: Path, *words: str, program: tuple[str, ...] | None = None, **environment: str) -> Command:
         """``riskops run`` of the configuration into the place."""
-        return Command("run", str(self.configuration), "--out", str(place), "--quiet", *words, **environment)
+        words = ("run", str(self.configuration), "--out", str(place), "--quiet", *words)
+        return Command(*words, program=program, **environment)
 
-    def resume(self, place: Path, *words: str, **environment: str) -> Command:
+    def resume(self, place: Path, *words: str, program: tuple[str, ...] | None = None, **environment: str) -> Command:
         """``riskops runs resume``."""
-        return Command("runs", "resume", str(place), "--quiet", *words, **environment)
+        return Command("runs", "resume", str(place), "--quiet", *words, program=program, **environment)
+
+    def copy_of(self, place: Path) -> Path:
+        """A copy of a partial run, to be spoilt."""
+        copy = self.place()
+        shutil.copytree(place.with_name(place.name + ".partial"), copy.with_name(copy.name + ".partial"))
+        return copy
 
     def interrupted(self, place: Path, *words: str, chunks: int = 8) -> Path:
         """A partial run that holds some chunks: its client was killed when they were stored."""
@@ -149,13 +155,13 @@ class Ground:
         if not same or mine["arrays"] != theirs["arrays"]:
             self.tally.wrong.append(f"{place}: other bytes than the undisturbed run")
             return False
-        verified = Command("runs", "verify", str(place)).result()
-        if verified.status != 0:
-            self.tally.wrong.append(f"{place}: {verified.error.strip()[-300:]}")
-        return verified.status == 0
+        differences = verify(RunDirectory(place))
+        if differences:
+            self.tally.wrong.append(f"{place}: {differences[:3]}")
+        return not differences
 
     def hold_resumed(self, place: Path, *words: str, **environment: str) -> bool:
-        """Resume a partial run, which must succeed, and hold it to the undisturbed one."""
+        """Resume a partial run with the command, which must succeed, and hold it to the undisturbed one."""
         result = self.resume(place, *words, **environment).result()
         if result.status != 0:
             self.tally.lost.append(f"{place}: can't be resumed: {result.error.strip()[-600:]}")
@@ -167,8 +173,3 @@ class Ground:
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode != 0:
             raise OSError(f"{' '.join(words)}: {done.stderr.strip()}")
-
-
-def python(*words: str) -> list[str]:
-    """The words of a command of this interpreter."""
-    return [sys.executable, *words]

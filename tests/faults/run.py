@@ -51,7 +51,9 @@ def _row(case: Fault, tally: Tally) -> tuple[str, ...]:
 def _table(rows: list[tuple[str, ...]]) -> str:
     head = ("fault", "times injected", "outcome", "data lost", "wrong figures")
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     first = "| " + " | ".join(text.ljust(width) for text, width in zip(head, widths, strict=True)) + " |"
     return "\n".join([first, rule, *lines])
@@ -88,7 +90,9 @@ def main() -> None:
         rows.append(_row(case, tally))
         records.append(dict(zip(("fault", "times", "outcome", "lost", "wrong"), rows[-1], strict=True)))
         records[-1]["problems"] = [*tally.lost, *tally.wrong, *tally.unexpected]
-        print(f"{'ok  ' if tally.survived else 'FAIL'} {case.name}: {tally.times} times, {seconds:.0f} s", file=sys.stderr)
+        print(
+            f"{'ok  ' if tally.survived else 'FAIL'} {case.name}: {tally.times} times, {seconds:.0f} s", file=sys.stderr
+        )
         for problem in records[-1]["problems"]:
             print(f"     {problem}", file=sys.stderr)
         if tally.survived and not arguments.keep:

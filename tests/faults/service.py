@@ -21,7 +21,7 @@ def _free_port() -> int:
 class Service:
     """``dask scheduler`` and ``dask worker`` on loopback, for the block."""
 
-    def __init__(self, *, workers: int = 2, nanny: bool = True, memory: str = "4GiB", **environment: str) -> None:
+    def __init__(self, *, workers: int = 2, nanny: bool = True, memory: str = "2GiB", **environment: str) -> None:
         self.address = f"tcp://127.0.0.1:{_free_port()}"
         self._nanny, self._memory, self._environment = nanny, memory, environment
         port = self.address.rpartition(":")[2]
@@ -34,14 +34,27 @@ class Service:
         self._await()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for command in (*self.workers, self._scheduler):
             command.kill()
 
-    def add_workers(self, count: int) -> None:
-        """Start more workers; they join when they are up."""
+    def add_workers(self, count: int, *, address: str | None = None) -> None:
+        """Start more workers, which find the scheduler at its address or at another; they join when they are up."""
         nanny = "--nanny" if self._nanny else "--no-nanny"
-        words = ("worker", self.address, nanny, "--nthreads", "1", "--memory-limit", self._memory, "--no-dashboard")
+        words = (
+            "worker",
+            address or self.address,
+            nanny,
+            "--nthreads",
+            "1",
+            "--memory-limit",
+            self._memory,
+            "--no-dashboard",
+            "--host",
+            "127.0.0.1",
+        )
         for _ in range(count):
             self.workers.append(Command(*words, program=("-m", "dask"), **self._environment))
 
