@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from riskops.cli import app
 from riskops.cluster import open_cluster
 from riskops.config import load_config
 from riskops.progress import Progress, Snapshot, Work, add_records
@@ -78,6 +80,18 @@ def test_the_table_and_the_report_agree_with_the_manifest(runs: dict[str, tuple[
     for row in rows:
         assert f'<td class="name">{row.stage}</td><td>{row.tasks:,}</td><td>{row.seconds:,.3f}</td>' in page
         assert f" {row.stage} " in table
+
+
+def test_a_run_that_is_not_complete_has_no_timings_yet(runs: dict[str, tuple[Path, str]], tmp_path: Path) -> None:
+    partial = tmp_path / "half.partial"
+    partial.mkdir()
+    manifest = json.loads((runs["threads"][0] / "manifest.json").read_text("utf-8"))
+    (partial / "manifest.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "timings"}), "utf-8")
+    result = CliRunner().invoke(app, ["runs", "show", str(tmp_path / "half"), "--timings"])
+    assert result.exit_code == 2
+    assert "half: the run is not complete, so it has no timings; " in result.stderr
+    whole = CliRunner().invoke(app, ["runs", "show", str(runs["threads"][0]), "--timings"])
+    assert "write-loss" in whole.stdout
 
 
 def test_a_run_to_a_target_sums_over_its_batches(small_configuration: Path, tmp_path: Path) -> None:
