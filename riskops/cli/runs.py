@@ -57,6 +57,7 @@ def show_(
     as_json: AsJson = False,
 ) -> None:
     """Show a run's figures, timings or manifest (--json)."""
+    from riskops.errors import StoreError
     from riskops.report import summary_table, timings_table
     from riskops.run import find_run, open_run
 
@@ -64,7 +65,10 @@ def show_(
     if as_json:
         print(json.dumps(run.manifest(), indent=1))
     elif timings:
-        show(timings_table(run.manifest()["timings"]))
+        record = run.manifest()
+        if "timings" not in record:
+            raise StoreError(f"{run.path}: the run is not complete, so it has no timings; {run.resume_command}")
+        show(timings_table(record["timings"]))
     else:
         show(summary_table(open_run(run.path)))
 
