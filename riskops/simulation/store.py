@@ -59,10 +59,15 @@ __all__ = [
 
 
 def create_store(store: Location) -> None:
-    """Make an empty Zarr group; one that exists is left as it is, unless its metadata are damaged."""
-    if read_metadata(store) is None:
-        group = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
-        write_object(store / METADATA, json.dumps(group, indent=2).encode())
+    """Make an empty Zarr group; one that exists is left as it is, unless its metadata say nothing of a group."""
+    found = read_metadata(store)
+    if found is None or (found.get("zarr_format"), found.get("node_type")) != (3, "group"):
+        _write_group(store)
+
+
+def _write_group(store: Location) -> None:
+    group = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
+    write_object(store / METADATA, json.dumps(group, indent=2).encode())
 
 
 def open_store(store: Location) -> xr.Dataset:
@@ -283,6 +288,7 @@ def write_small(ds: xr.Dataset, store: Path) -> None:
 
     What an interrupted attempt left under one of these names is written anew.
     """
+    _write_group(store)  # with no attribute of an earlier attempt
     for name in ds.variables:
         shutil.rmtree(store / str(name), ignore_errors=True)
     plain = ds.copy()

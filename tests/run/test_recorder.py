@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,3 +225,71 @@ def test_no_pickle_is_read(run: RunDirectory) -> None:
     assert pickle.dumps(print) in file.read_bytes() or b"print" in file.read_bytes()
     _, recorder, drawn = reduced(run)
     assert (recorder.found["returns states"], drawn) == (4, 1)
+
+
+# -- chunks and states of other runs
+
+
+def of(run: RunDirectory, seed: int) -> RunDirectory:
+    """The run with a manifest that says what it simulates."""
+    run.write_json("manifest.json", {"format": 1, "what": {"simulation": {"seed": seed, "paths": PATHS}}})
+    return run
+
+
+def foreign(tmp_path: Path) -> RunDirectory:
+    """A run of the same shape and other numbers."""
+    other = of(RunDirectory(tmp_path / "other").create(), seed=2)
+    source = Source()
+    recorder = Recorder(other)
+    ds = source()
+    kept = recorder.keep(ds.assign(loss=-ds["loss"]).assign_attrs(ds.attrs), "loss")
+    dask.compute(kept["loss"].data, recorder.digests["loss"], scheduler="synchronous")
+    return other
+
+
+@pytest.mark.parametrize("with_record", [False, True], ids=["the chunk", "the chunk and its record"])
+def test_a_chunk_of_another_run_is_made_again(with_record: bool, run: RunDirectory, tmp_path: Path) -> None:
+    """Right in length, right in its CRC32C, and of other paths."""
+    _, before, _ = record(of(run, seed=1), Source())
+    other = foreign(tmp_path)
+    shutil.copy(chunk_file(other, 2), chunk_file(run, 2))
+    if with_record:
+        shutil.copy(other.partial / "checkpoints" / "loss-000002.record", run.partial / "checkpoints")
+    source = Source()
+    losses, after, recorder = record(run, source)
+    assert (source.made, recorder.found) == ([2], {"loss": 4})
+    assert after == before
+    np.testing.assert_array_equal(losses, LOSSES)
+
+
+def test_a_chunk_in_the_place_of_another_is_made_again(run: RunDirectory) -> None:
+    record(run, Source())
+    shutil.copy(chunk_file(run, 1), chunk_file(run, 3))
+    shutil.copy(run.partial / "checkpoints" / "loss-000001.record", run.partial / "checkpoints" / "loss-000003.record")
+    source = Source()
+    np.testing.assert_array_equal(record(run, source)[0], LOSSES)
+    assert source.made == [3]
+
+
+def test_more_paths_are_the_same_run(run: RunDirectory) -> None:
+    """A run that is extended towards a target keeps what it has."""
+    before = of(run, seed=1).identity()
+    run.write_json("manifest.json", {"format": 1, "what": {"simulation": {"seed": 1, "paths": 2 * PATHS}}})
+    assert run.identity() == before
+    assert of(run, seed=2).identity() != before
+
+
+@pytest.mark.parametrize("spoil", [missing, truncated, flipped, empty])
+@pytest.mark.parametrize("name", ["loss-000001.record", "loss/zarr.json", "zarr.json"])
+def test_records_and_metadata_that_are_spoilt_are_made_again(
+    name: str, spoil: Callable[[Path], None], run: RunDirectory
+) -> None:
+    _, before, _ = record(run, Source())
+    folder = run.partial / "checkpoints" if name.endswith(".record") else run.store
+    whole = (folder / name).read_bytes()
+    spoil(folder / name)
+    losses, after, _ = record(run, Source())
+    np.testing.assert_array_equal(losses, LOSSES)
+    assert after == before
+    if not (name == "zarr.json" and spoil is flipped):  # the results rewrite the group's
+        assert (folder / name).read_bytes() == whole
