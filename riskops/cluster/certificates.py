@@ -14,6 +14,12 @@ __all__ = ["write_certificates"]
 
 CA, CERT, KEY = "ca.pem", "cert.pem", "key.pem"
 
+#: Everything that a key may be for, as x509 names it; each certificate is for one thing.
+USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
 
 def write_certificates(folder: str | Path, *, days: int = 365) -> dict[str, str]:
     """Make an authority and one certificate signed by it, for the scheduler, the workers and the clients alike.
@@ -58,9 +64,15 @@ def write_certificates(folder: str | Path, *, days: int = 365) -> dict[str, str]
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
         builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        uses = dict.fromkeys(USES, False) | {"key_cert_sign" if authority else "digital_signature": True}
+        builder = builder.add_extension(x509.KeyUsage(**uses), critical=True)
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(own, critical=False)
         if not authority:
-            usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-            builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+            both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            builder = builder.add_extension(x509.ExtendedKeyUsage(both), critical=False)
+            theirs = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key())
+            builder = builder.add_extension(theirs, critical=False)
         return builder.sign(signing_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     root, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

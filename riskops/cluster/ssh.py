@@ -56,6 +56,7 @@ def ssh_arguments(settings: Settings, security: Security | None) -> dict[str, An
         },
         "remote_python": options["python"],
         "security": security,
+        "silence_logs": "CRITICAL",  # what fails is raised
     }
 
 
