@@ -6,11 +6,13 @@ could not be carried out, explained in one line; 130: interrupted.
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
 
 from riskops.cli import cluster, describe, runs
+from riskops.cli.analyse import analyse
 from riskops.cli.jobs import bench, init, plan, run
 from riskops.cli.options import group
 from riskops.cli.profile import profile
@@ -29,6 +31,7 @@ app = group(
 )
 app.command("init")(init)
 app.command("run")(run)
+app.command("analyse")(analyse)
 app.command("plan")(plan)
 app.command("profile")(profile)
 app.add_typer(runs.app, name="runs")
@@ -50,4 +53,8 @@ def _version(
 
 def main() -> None:
     """The entry point of the ``riskops`` command."""
-    app()
+    try:
+        app()
+    finally:
+        # Everything is closed and said: a second Ctrl-C would only put a traceback under it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

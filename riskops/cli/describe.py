@@ -67,9 +67,24 @@ def scenarios(
 @guarded
 def config(as_json: AsJson = False) -> None:
     """Every configuration key: default, type and meaning."""
+    from riskops.config import Config
+
+    _keys(Config, as_json)
+
+
+@app.command("analysis")
+@guarded
+def analysis(as_json: AsJson = False) -> None:
+    """The same for the configuration of `riskops analyse`."""
+    from riskops.config import AnalysisConfig
+
+    _keys(AnalysisConfig, as_json)
+
+
+def _keys(kind: type[Any], as_json: bool) -> None:
     from riskops.config import config_keys
 
-    rows = [key._asdict() for key in config_keys()]
+    rows = [key._asdict() for key in config_keys(kind)]
     shown = [
         {
             "key": row["key"],

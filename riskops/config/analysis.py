@@ -60,7 +60,7 @@ class AnalysisConfig(Whole):
     market: MarketSection | None = _of_run("the prices")
     portfolios: Annotated[tuple[Any, ...] | None, BeforeValidator(listed)] = key(
         None,
-        "a list of portfolios: names of the run's own, paths of files, or mappings (name, capital, weights ...); or null",
+        "null, or a list of portfolios: names of the run's own, paths, or mappings (name, capital, weights ...)",
         "The portfolios: names of some of the run's own, paths of YAML or CSV files, or portfolios written out here; "
         "null: those of the run.",
         min_length=1,

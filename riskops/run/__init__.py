@@ -1,11 +1,15 @@
 """Runs: a configuration becomes a job, a job a lazy graph, the graph a directory that explains itself."""
 
+from riskops.run.analyse import analyse, prepare_analysis, run_analysis
 from riskops.run.check import Replay, compare, replay, verify
 from riskops.run.directory import RunDirectory, find_run, list_runs, new_run_id, open_run
-from riskops.run.execute import execute, plan_job, recorded_job, resume
-from riskops.run.job import RiskJob, prepare
+from riskops.run.execute import execute, recorded_job, resume
+from riskops.run.job import RiskJob
+from riskops.run.planning import plan_job, plan_record
+from riskops.run.prepare import prepare
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
+from riskops.run.stored import StoredRun, open_stored
 
 __all__ = [
     "LazyResults",
@@ -13,6 +17,8 @@ __all__ = [
     "Replay",
     "RiskJob",
     "RunDirectory",
+    "StoredRun",
+    "analyse",
     "compare",
     "execute",
     "find_run",
@@ -20,11 +26,15 @@ __all__ = [
     "market_risk",
     "new_run_id",
     "open_run",
+    "open_stored",
     "plan_job",
+    "plan_record",
     "prepare",
+    "prepare_analysis",
     "recorded_job",
     "replay",
     "results_of",
     "resume",
+    "run_analysis",
     "verify",
 ]

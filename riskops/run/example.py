@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from riskops.config import config_from_mapping
-from riskops.run.job import RiskJob, prepare
+from riskops.run.job import RiskJob
+from riskops.run.prepare import prepare
 
 if TYPE_CHECKING:
     from riskops.config import Config

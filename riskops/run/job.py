@@ -7,30 +7,28 @@ number that a figure depends on, exactly, so that ``resume`` and ``replay`` need
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from riskops.config import Config
-from riskops.errors import ConfigError, InputError
-from riskops.history import historical_value_at_risk
-from riskops.market import load_prices, log_returns
-from riskops.measures import arrange, tail_size
-from riskops.models import calibrate
-from riskops.portfolio import book, load_portfolios
-from riskops.reductions import needed_paths
+from riskops.measures import is_bounded, tail_size
+from riskops.reductions.brackets import bracket_entries
 from riskops.run.directory import canonical
+from riskops.run.source import Source
 from riskops.run.target import Bounds, Target
-from riskops.scenarios import BASE, Scenario, stress_losses
+from riskops.scenarios import Scenario
 from riskops.schema import variable
 from riskops.simulation import PathJob, SimulationSpec, Workload, path_job
 
-__all__ = ["RiskJob", "prepare", "spec_hash"]
+__all__ = ["RiskJob", "spec_hash"]
+
+#: The times at which paths are stored: those of ``store.times``.
+StoreTimes = Literal["horizons", "all"] | tuple[float, ...]
 
 
 def spec_hash(record: object) -> str:
@@ -58,6 +56,9 @@ class RiskJob:
     bounds: Bounds | None = None
     store_losses: bool = True
     store_paths: bool = False
+    store_times: StoreTimes = "horizons"
+    store_url: str | None = None  # where arrays over paths go, if not into the run's folder
+    source: Source | None = None  # a stored run that is read in the place of simulating
     device: str = "cpu"  # what is asked for until settle_device has chosen
     device_fallback: bool = False
 
@@ -66,12 +67,22 @@ class RiskJob:
         """The job of the simulation engine, all scenarios resolved."""
         return path_job(
             self.spec,
-            times=self.horizons,
+            times=self.times,
             scenarios=self.scenarios,
             prices=self.prices,
             device="cuda" if self.device == "cuda" else "cpu",
             device_fallback=self.device_fallback,
         )
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times of the paths, in days: the horizons, and what is stored besides."""
+        if not self.store_paths or self.store_times == "horizons":
+            return self.horizons
+        if self.store_times == "all":
+            return self.spec.times[1:]
+        steps = {self.spec.step_of(time, name="store.times") for time in (*self.store_times, *self.horizons)}
+        return tuple(self.spec.time_of(step) for step in sorted(steps))
 
     @property
     def window(self) -> int:
@@ -114,19 +125,32 @@ class RiskJob:
         return self.spec.sampling.method == "control_variate"
 
     @property
+    def _bracket_entries(self) -> int:
+        """How many losses of a row the brackets of its tail hold; zero where the tail is kept whole."""
+        rows = len(self.scenarios) * self.book.sizes["portfolio"] * len(self.horizons)
+        if not is_bounded(rows=rows, kept=self.tail_paths):
+            return 0
+        n = self.spec.paths
+        return math.ceil(sum(bracket_entries((1.0 - level) * n, n) for level in self.levels))
+
+    @property
     def workload(self) -> Workload:
         """What the plan has to know."""
         return Workload(
-            times=len(self.horizons),
+            times=len(self.times),
             scenarios=len(self.scenarios),
             models=len(self.paths.models),
             portfolios=self.book.sizes["portfolio"],
             horizons=len(self.horizons),
+            levels=len(self.levels),
             tail_paths=self.tail_paths,
+            bracket_entries=self._bracket_entries,
             store_losses=self.store_losses,
             store_paths=self.store_paths,
             dependence=self.dependence,
             contributions=self.contributions,
+            read_bytes=0 if self.source is None else self.source.path_bytes,
+            reads_losses=self.source is not None and self.source.array == "loss",
         )
 
     def record(self) -> dict[str, Any]:
@@ -214,136 +238,13 @@ class RiskJob:
             bounds=None if how.get("bounds") is None else Bounds.from_record(how["bounds"]),
             store_losses=how.get("store_losses", True),
             store_paths=how.get("store_paths", False),
+            store_url=how.get("store_url"),
+            store_times=_times_of(how.get("store_times", "horizons")),
+            source=None if how.get("source") is None else Source.from_record(how["source"]),
             device=how.get("device", "cpu"),
             device_fallback=how.get("device_fallback", False),
         )
 
 
-def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
-    """Load, validate and calibrate: the eager part of a run, before its graph.
-
-    Parameters
-    ----------
-    config
-        A loaded configuration.
-    title
-        The title of the report where the configuration gives none.
-
-    Returns
-    -------
-    RiskJob
-        What is to be computed.
-
-    Raises
-    ------
-    InputError
-        A file, price, portfolio, scenario or parameter is not what it must be; the text names it.
-
-    Examples
-    --------
-    >>> from riskops.config import config_from_mapping
-    >>> portfolio = {"name": "all", "capital": 1e6, "weights": "equal"}
-    >>> config = config_from_mapping({"market": {"prices": "sp500"}, "portfolios": [portfolio]})
-    >>> prepare(config).book["portfolio_value"].values.tolist()
-    [1000000.0]
-    """
-    market, model, simulation = config.market, config.model, config.simulation
-    with _keys_of("market", ("start", "end", "assets", "gaps")):
-        prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
-    portfolios = load_portfolios(config.portfolios)
-    with _keys_of("model", tuple(model.options()), otherwise="model: "):
-        calibration = calibrate(
-            log_returns(prices), kind=model.kind, days_per_year=simulation.days_per_year, options=model.options()
-        )
-    spec = SimulationSpec(
-        model=calibration.model,
-        paths=simulation.paths,
-        steps=simulation.steps,
-        step_days=simulation.step_days,
-        seed=simulation.seed,
-        dtype=simulation.dtype,
-        chunk_paths=simulation.chunk_paths,
-        days_per_year=simulation.days_per_year,
-    )
-    positions = book(portfolios, prices=prices)
-    horizons = tuple(float(h) for h in config.risk.horizons)
-    spec = _arranged(spec, config, positions)
-    for level in config.risk.levels:
-        if simulation.paths < needed_paths(level):
-            raise ConfigError(
-                f"simulation.paths: {simulation.paths} carry no 95 % interval at level {level!r}; "
-                f"at least {needed_paths(level)} are needed, or remove that level from risk.levels"
-            )
-    wanted = simulation.target
-    target = None
-    if wanted.relative_error is not None:
-        target = Target(wanted.measure, wanted.level, wanted.relative_error)
-    job = RiskJob(
-        title=config.title or title,
-        currency=market.currency,
-        spec=spec,
-        prices=prices,
-        book=positions,
-        scenarios=(BASE, *config.stress.load()),
-        levels=tuple(sorted(config.risk.levels)),
-        horizons=horizons,
-        calibration=calibration.report,
-        historical=config.risk.historical,
-        dependence=config.risk.dependence,
-        contributions=config.risk.contributions,
-        target=target,
-        bounds=None if target is None else Bounds(simulation.max_paths, simulation.max_seconds),
-        store_losses=config.store.losses,
-        store_paths=config.store.paths,
-        device=simulation.device,
-        device_fallback=simulation.device_fallback,
-    )
-    _check_observed(job)
-    return job
-
-
-def _arranged(spec: SimulationSpec, config: Config, positions: xr.Dataset) -> SimulationSpec:
-    """The spec with its draws arranged as the configuration asks for."""
-    wanted = config.simulation.sampling
-    if wanted.method == "plain":
-        return spec
-    try:
-        return arrange(
-            spec,
-            book=positions,
-            method=wanted.method,
-            portfolio=wanted.portfolio,
-            horizon=wanted.horizon if wanted.horizon is not None else max(config.risk.horizons),
-            level=wanted.level,
-            replicates=wanted.replicates,
-            dimensions=wanted.dimensions,
-        )
-    except InputError as problem:
-        text = str(problem)
-        prefix = "" if text.startswith("simulation.") else "simulation." if text.startswith("sampling.") else None
-        raise ConfigError(f"simulation.sampling: {text}" if prefix is None else prefix + text) from problem
-
-
-def _check_observed(job: RiskJob) -> None:
-    """Work out once what needs no paths, and is cheap: what it refuses is refused before the simulation, not after."""
-    with _keys_of("stress", ()):
-        stress_losses(job.book, scenarios=job.scenarios, prices=job.prices)
-    if not job.historical:
-        return
-    try:
-        historical_value_at_risk(job.prices, book=job.book, level=job.levels, horizons=job.horizons, window=job.window)
-    except InputError as problem:
-        argument, _, text = str(problem).partition(": ")
-        key = "risk.horizons: " if argument in ("horizons", "days") else f"risk.historical: {argument}: "
-        raise ConfigError(f"{key}{text}; change it, or set risk.historical to false") from problem
-
-
-@contextmanager
-def _keys_of(section: str, names: Collection[str], *, otherwise: str = "") -> Iterator[None]:
-    """An error about an argument becomes one about the key of the configuration that it came from."""
-    try:
-        yield
-    except InputError as problem:
-        text = str(problem)
-        argument = text.partition(":")[0].partition("[")[0]
-        raise ConfigError((f"{section}." if argument in names else otherwise) + text) from problem
+def _times_of(recorded: Any) -> StoreTimes:
+    return tuple(recorded) if isinstance(recorded, list) else recorded

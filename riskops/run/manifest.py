@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import riskops
 from riskops.run.directory import canonical
-from riskops.run.job import RiskJob
 from riskops.simulation import Plan
+
+if TYPE_CHECKING:
+    from riskops.run.job import RiskJob
 
 __all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "now", "sealed"]
 
@@ -45,6 +47,8 @@ def first_manifest(
             "chunk_paths": projected.chunk_paths,
             "store_losses": job.store_losses,
             "store_paths": job.store_paths,
+            "store_times": job.store_times if isinstance(job.store_times, str) else list(job.store_times),
+            "source": None if job.source is None else job.source.record(),
             "device": job.device,
             "device_fallback": job.device_fallback,
             "bounds": None if job.bounds is None else job.bounds.record(),
@@ -111,6 +115,10 @@ def lineage(manifest: Mapping[str, Any]) -> dict[str, str]:
         "Scheduler": f"{manifest['cluster']['kind']}, {manifest['cluster']['threads']} threads",
         "Created": manifest["created"],
     }
+    source = manifest["how"].get("source")
+    if source is not None:
+        what = "Losses" if source["array"] == "loss" else "Paths"
+        rows[what] = f"read from the run {Path(source['run']).name}, manifest {source['manifest_sha256'][:12]}"
     if "target" in manifest:
         rows["Target"] = target_line(manifest["target"])
     return {name: str(value) for name, value in rows.items()}

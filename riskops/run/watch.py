@@ -27,10 +27,10 @@ def work_of(job: RiskJob, *, run: str | None = None) -> Work:
     """
     spec, rows = job.spec, job.workload.rows
     weights = 8 * len(job.horizons) * spec.sampling.weighted
-    growth = len(job.scenarios) * len(job.horizons) * len(spec.assets) * spec.itemsize
+    growth = len(job.scenarios) * len(job.times) * len(spec.assets) * spec.itemsize
     sizes = {"write-loss": 8 * rows, "write-loss_weight": weights} if job.store_losses else {}
     if job.store_paths:
-        sizes |= {"write-log_growth": growth, "write-likelihood_ratio": weights}
+        sizes |= {"write-log_growth": growth, "write-likelihood_ratio": 8 * len(job.times) * spec.sampling.weighted}
     # the names of stages have no underscores, see riskops.progress.stage_of
     written = {name.replace("_", "-"): size for name, size in sizes.items() if size}
     return Work(spec.paths, spec.chunk_paths or spec.paths, written, run)
