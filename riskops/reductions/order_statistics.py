@@ -172,21 +172,24 @@ def order_statistics_bytes(paths: int, ranks: int, *, chunks: int, rows: int = 1
     Returns
     -------
     dict
-        ``message``: of a state that goes from task to task. ``task``: of the task that merges states. Beside its states
-        a task holds a sorted copy of one row of a chunk.
+        ``message``: of a state that goes from task to task. ``task``: of the task that merges states. ``waiting``: of
+        all states that wait for their neighbours while chunks are worked through in order. A task that makes a state
+        holds its chunk and a sorted copy of it beside.
 
     Examples
     --------
     >>> order_statistics_bytes(1_000_000, 3000, chunks=8)
-    {'message': 5112000, 'task': 15336000}
+    {'message': 5112000, 'task': 25560000, 'waiting': 40896000}
     """
     points = summary_points(paths, ranks, chunks=chunks)
     levels = merge_levels(chunks, SPLIT_EVERY)
     first = 24 * (min(points, paths) + 2)
     inside = min(ranks * (2 * ((levels + 1) * paths // points) + 2), paths)
     second = 16 * inside + 40 * ranks
-    # joined states lie beside their union, which takes a value, two counts and the places in each state
-    return {"message": rows * max(first, second), "task": rows * max(2 * SPLIT_EVERY * first, 3 * second)}
+    # states are joined two by two, so that two generations lie beside those that were given
+    message = rows * max(first, second)
+    task = max(3 * SPLIT_EVERY * rows * first, 5 * rows * second)
+    return {"message": message, "task": task, "waiting": SPLIT_EVERY * levels * message}
 
 
 def order_statistics(ds: xr.Dataset, *, ranks: Sequence[int], variable: str = "loss") -> da.Array:

@@ -85,21 +85,46 @@ def _of_sorted(ascending: Float, points: int) -> _Points:
     return _Points(values, below, upto, apart)
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _merge(values, below, upto, others, other_below, other_upto, out, out_below, out_upto):  # type: ignore[no-untyped-def]
+    """Merge the points of two summaries; how many there are.
+
+    Below a loss of one lie at most as many of the other as below its next point, and at least as many do not exceed it
+    as its last point says.
+    """
+    i = j = place = 0
+    total, other_total = upto[-1], other_upto[-1]
+    while i < len(values) or j < len(others):
+        first = j == len(others) or (i < len(values) and values[i] <= others[j])
+        value = values[i] if first else others[j]
+        out[place] = value
+        out_below[place] = (below[i] if i < len(values) else total) + (
+            other_below[j] if j < len(others) else other_total
+        )
+        if i < len(values) and values[i] == value:
+            i += 1
+        if j < len(others) and others[j] == value:
+            j += 1
+        out_upto[place] = (upto[i - 1] if i > 0 else 0) + (other_upto[j - 1] if j > 0 else 0)
+        place += 1
+    return place
+
+
+def _pair(one: _Points, other: _Points) -> _Points:
+    size = len(one.values) + len(other.values)
+    values, below, upto = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
+    number = _merge(*one[:3], *other[:3], values, below, upto)
+    return _Points(values[:number], below[:number], upto[:number], one.apart + other.apart)
+
+
 def _joined(parts: Sequence[_Points], points: int) -> _Points:
     """The summary of all, thinned to that many points where there are more."""
-    values = np.concatenate([part.values for part in parts])
-    order = np.argsort(values)
-    values = values[order]
-    # of a part at least upto[i] do not exceed v from its point i on, and at most below[i + 1] lie below v behind it
-    rise = np.concatenate([np.diff(part.upto, prepend=0) for part in parts])[order]
-    jump = np.concatenate([np.diff(part.below, append=part.upto[-1]) for part in parts])[order]
-    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
-    values = values[first]
-    upto = np.cumsum(np.add.reduceat(rise, first))
-    below = np.append(0, np.cumsum(np.add.reduceat(jump, first))[:-1])
-    apart = sum(part.apart for part in parts)
+    left = list(parts)
+    while len(left) > 1:
+        left = [_pair(*left[k : k + 2]) if k + 1 < len(left) else left[k] for k in range(0, len(left), 2)]
+    values, below, upto, apart = left[0]
     if len(values) <= points:
-        return _Points(values, below, upto, apart)
+        return _Points(values.copy(), below.copy(), upto.copy(), apart)
     keep = np.zeros(len(values), np.bool_)
     # upto grows by more than a points-th of all losses from one point kept to the next: that many and the ends stay
     apart = _thin(below, upto, apart + int(upto[-1]) // points, keep)

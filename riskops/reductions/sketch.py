@@ -42,12 +42,14 @@ class _State(NamedTuple):
 
 def _counted(keys: Whole, counts: Whole | None = None) -> tuple[Whole, Whole]:
     """Every bucket once, ascending, with the sum of its counts, or with how often it occurs."""
-    order = np.argsort(keys)
-    keys = keys[order]
-    first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
     if counts is None:
-        return keys[first], np.diff(first, append=len(keys))
-    return keys[first], np.add.reduceat(counts[order], first)
+        keys = np.sort(keys)
+    else:
+        order = np.argsort(keys)
+        keys, counts = keys[order], counts[order]
+    first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    sums = np.diff(first, append=len(keys)) if counts is None else np.add.reduceat(counts, first)
+    return keys[first], sums
 
 
 @dataclass(frozen=True)

@@ -139,4 +139,4 @@ def test_losses_that_change_between_the_passes_are_noticed() -> None:
 def test_memory_is_of_the_order_of_a_root() -> None:
     small, large = (order_statistics_bytes(n, 3000, chunks=64, rows=2)["task"] for n in (10**6, 10**8))
     assert large < 10.5 * small
-    assert order_statistics_bytes(64_000_000, 3000, chunks=64)["task"] < 200e6
+    assert order_statistics_bytes(64_000_000, 3000, chunks=64)["task"] < 300e6
