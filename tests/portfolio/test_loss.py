@@ -195,3 +195,12 @@ def test_refused_growth() -> None:
         portfolio_loss(paths_of(np.zeros((4, 3, 2), np.int64)), book=BOOK)
     with pytest.raises(InputError, match="horizons: the paths hold no time after 0, only 0"):
         portfolio_loss(paths_of(growth_of(4)).isel(time=[0]), book=BOOK)
+
+
+def test_many_portfolios_have_the_losses_that_each_has_alone() -> None:
+    growth = growth_of(3000)
+    exposure = np.random.default_rng(3).standard_normal((2 * loss_module.TOGETHER + 5, 3)) * 1e5
+    together = portfolio_loss(paths_of(growth), book=book_of(exposure.tolist()))["loss"].values
+    for p in (0, loss_module.TOGETHER - 1, loss_module.TOGETHER, len(exposure) - 1):
+        alone = portfolio_loss(paths_of(growth), book=book_of([exposure[p].tolist()]))["loss"].values
+        assert together[..., p, :, :].tobytes() == alone[..., 0, :, :].tobytes()

@@ -111,6 +111,31 @@ def test_every_shock_is_a_number_drawn() -> None:
     assert plan(spec, work=Workload()).numbers_drawn == spec.paths * spec.steps * (2 + 1)
 
 
+def test_a_bounded_tail_grows_like_a_square_root() -> None:
+    def tails(paths: int, entries: int) -> int:
+        work = Workload(portfolios=2, horizons=3, levels=2, tail_paths=paths // 20, bracket_entries=entries)
+        return plan(spec_of(paths=paths, chunk_paths=65_536), work=work).tail_bytes
+
+    assert tails(2**24, 0) > 10 * tails(2**20, 0)
+    assert tails(2**26, 8000) < 8 * tails(2**20, 1000)  # brackets of 64 times the paths are eight times as long
+
+
+def test_more_figures_than_a_report_can_hold_are_refused_by_the_setting_that_asks_for_them() -> None:
+    work = Workload(portfolios=3, horizons=2, levels=2, dependence=True, contributions=True)
+    with pytest.raises(PlanError) as caught:
+        plan(many(1200, paths=65_536), work=work).check(memory=2**50)
+    assert str(caught.value) == (
+        "risk.dependence: 2,880,000 figures would come out, and more than 2,000,000 are no report; "
+        "set risk.dependence to false"
+    )
+    plan(many(1200, paths=65_536), work=replace(work, dependence=False)).check(memory=2**50)
+    wide = Workload(scenarios=40, portfolios=1000, horizons=10, levels=4)
+    with pytest.raises(
+        PlanError, match=r"^portfolios, stress\.scenarios, risk\.horizons or risk\.levels: 8,000,000 fig"
+    ):
+        plan(many(3, paths=65_536), work=wide).check(memory=2**50)
+
+
 def refusal(projected: Plan, **limits: int) -> str:
     with pytest.raises(PlanError) as caught:
         projected.check(**limits)
