@@ -90,7 +90,7 @@ def own_prices(path: Path, *, rows: int = 60, change: Callable[[list[list[Any]]]
     "words",
     [
         *([], ["init"], ["run"], ["plan"], ["profile"], ["bench"], ["runs"], ["describe"]),
-        *(["runs", name] for name in ("list", "show", "verify", "resume", "replay", "compare")),
+        *(["runs", name] for name in ("list", "show", "verify", "resume", "replay", "compare", "curve")),
         *(["describe", name] for name in ("models", "measures", "scenarios", "config")),
     ],
     ids=" ".join,
