@@ -89,8 +89,9 @@ def own_prices(path: Path, *, rows: int = 60, change: Callable[[list[list[Any]]]
 @pytest.mark.parametrize(
     "words",
     [
-        *([], ["init"], ["run"], ["plan"], ["profile"], ["bench"], ["runs"], ["describe"]),
+        *([], ["init"], ["run"], ["plan"], ["profile"], ["bench"], ["runs"], ["cluster"], ["describe"]),
         *(["runs", name] for name in ("list", "show", "verify", "resume", "replay", "compare", "curve")),
+        *(["cluster", name] for name in ("certificates", "scheduler", "worker", "script")),
         *(["describe", name] for name in ("models", "measures", "scenarios", "config")),
     ],
     ids=" ".join,

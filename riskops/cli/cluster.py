@@ -91,7 +91,10 @@ def worker_(
     ] = None,
     allow_insecure: AllowInsecure = False,
 ) -> None:
-    """Run Dask workers, their libraries pinned to one thread, until they are interrupted."""
+    """Run Dask workers until they are interrupted.
+
+    Their linear algebra libraries have one thread, as a figure's last bits demand.
+    """
     from riskops.cluster.nodes import certificate_files, worker_command
 
     command = worker_command(
@@ -109,13 +112,13 @@ def worker_(
 @app.command("script")
 @guarded
 def script_(config: ConfigPath, overrides: Overrides = None) -> None:
-    """Print the job script that a configuration for slurm, pbs or lsf submits.
+    """Print the job script of a configuration.
 
-    Nothing is started or submitted.
+    For the kinds slurm, pbs and lsf: what is submitted for each job of workers. Nothing is started or submitted.
     """
     from riskops.cluster import job_script
 
-    print(job_script(**load(config, overrides, None, None).cluster.model_dump()), end="")
+    print(job_script(load(config, overrides, None, None).cluster.model_dump()), end="")
 
 
 def _become(command: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +56,14 @@ def job_arguments(settings: Settings, security: Security | None) -> dict[str, An
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def job_script(kind: str, **settings: Any) -> str:
+def job_script(section: Mapping[str, Any]) -> str:
     """Return the job script by which a batch system starts workers; nothing is started or submitted.
 
     Parameters
     ----------
-    kind
-        ``slurm``, ``pbs`` or ``lsf``.
-    settings
-        The other settings, as :func:`riskops.cluster.open_cluster` takes them.
+    section
+        ``kind``, which is ``slurm``, ``pbs`` or ``lsf``, and the other settings, as the section ``cluster`` of a
+        configuration and :func:`riskops.cluster.open_cluster` have them.
 
     Returns
     -------
@@ -77,8 +76,15 @@ def job_script(kind: str, **settings: Any) -> str:
         A setting is wrong, or the kind has no job scripts.
     MissingExtraError
         dask-jobqueue is not installed.
+
+    Examples
+    --------
+    >>> section = {"kind": "slurm", "memory_limit": "4GiB", "allow_insecure": True, "options": {"queue": "night"}}
+    >>> print(job_script(section).splitlines()[3])
+    #SBATCH -p night
     """
-    checked = check_settings(kind, **settings)
+    checked = check_settings(**section)
+    kind = checked.kind
     if kind not in _CLASSES:
         raise InputError(f"cluster.kind: {kind} has no job script; {', '.join(_CLASSES)} have one")
     security = network_security(checked)

@@ -44,9 +44,8 @@ HEAD = {
 
 @pytest.mark.parametrize("kind", JOBS)
 def test_a_job_asks_for_what_its_workers_need(kind: str) -> None:
-    script = job_script(
-        kind, memory_limit="2GiB", threads_per_worker=2, allow_insecure=True, dashboard=True, options=OPTIONS
-    )
+    section = {"kind": kind, "memory_limit": "2GiB", "threads_per_worker": 2, "allow_insecure": True}
+    script = job_script({**section, "dashboard": True, "options": OPTIONS})
     lines = script.splitlines()
     assert [line.split(" ", 1)[1] for line in lines if line.startswith(("#SBATCH", "#PBS", "#BSUB"))] == HEAD[kind]
     body = lines[lines.index("module load python") :]
@@ -62,7 +61,7 @@ def test_a_job_asks_for_what_its_workers_need(kind: str) -> None:
 
 def test_the_script_shown_is_the_one_that_is_submitted() -> None:
     settings: dict[str, Any] = {"memory_limit": "2GiB", "allow_insecure": True, "options": OPTIONS}
-    shown = job_script("slurm", **settings)
+    shown = job_script({"kind": "slurm", **settings})
     arguments = job_arguments(check_settings("slurm", **settings), None)
     local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": False}
     with SLURMCluster(scheduler_options=local, silence_logs="CRITICAL", **arguments) as cluster:
@@ -72,17 +71,17 @@ def test_the_script_shown_is_the_one_that_is_submitted() -> None:
 
 
 def test_a_job_gets_certificates_by_their_files(certificates: dict[str, str]) -> None:
-    script = job_script("pbs", memory_limit="2GiB", tls=certificates)
+    script = job_script({"kind": "pbs", "memory_limit": "2GiB", "tls": certificates})
     assert "tls://SCHEDULER:PORT" in script
     for name, key in (("ca-file", "ca"), ("cert", "cert"), ("key", "key")):
         assert f"--tls-{name} {certificates[key]}" in script
     with pytest.raises(ClusterError, match=r"^cluster.tls: is missing; the scheduler of kind pbs is reached over the"):
-        job_script("pbs", memory_limit="2GiB")
+        job_script({"kind": "pbs", "memory_limit": "2GiB"})
 
 
 def test_only_batch_systems_have_job_scripts() -> None:
     with pytest.raises(InputError, match=r"cluster.kind: processes has no job script; slurm, pbs, lsf have one"):
-        job_script("processes")
+        job_script({"kind": "processes"})
 
 
 @pytest.mark.parametrize(("kind", "command"), [("slurm", "sbatch"), ("pbs", "qsub"), ("lsf", "bsub")])
