@@ -30,9 +30,10 @@ def curve(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with the columns of figures.csv.")] = False,
 ) -> None:
-    """Show the quantiles of a stored loss at many levels, exactly, with errors.
+    """Show the quantiles of a stored loss, exactly.
 
-    The losses of a complete run are read twice, chunk by chunk; nothing is simulated.
+    At many levels, each with its error. The losses of a complete run are read twice, chunk by chunk; nothing is
+    simulated.
     """
     from riskops.measures import quantile_curve
     from riskops.report import curve_records, curve_table, figures_csv
