@@ -7,7 +7,7 @@ NEEDS := pyproject.toml constraints.txt .ci/environment
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench lab clean help
+.PHONY: run test lint faults bench lab clean help
 
 run: .venv/.core .venv/.kernels  ## set up, run configs/market_risk.yaml on real prices and print where the report is
 	$(BIN)/riskops run configs/market_risk.yaml
@@ -22,6 +22,9 @@ lint: .venv/.dev  ## ruff (rules and format) and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+faults: .venv/.dev .venv/.kernels  ## kill, fill, damage and interrupt real runs, and print what came of it
+	$(BIN)/python -m tests.faults.run
 
 bench: .venv/.core .venv/.kernels  ## time riskops against NumPy, dask.array and zarr on this machine
 	$(BIN)/riskops bench

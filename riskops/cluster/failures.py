@@ -7,8 +7,7 @@ they ran a task, and which of those their nannies had ended for passing the limi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from distributed import Client, Scheduler
     from distributed.scheduler import KilledWorker
 
-__all__ = ["describe_failure", "note_task", "with_paths"]
+__all__ = ["describe_failure", "locating", "note_task", "with_paths"]
 
 _INSIDE = ("threads", "synchronous")
 
@@ -145,18 +144,26 @@ def _ended_for_memory(task: Key, dask_scheduler: Scheduler | None = None) -> lis
 
 def note_task(error: Exception, *, suspects: Sequence[str], chunk_paths: int | None = None) -> None:
     """Note on a task's own exception in which task, and chunk, it was raised; errors that riskops words stay as is."""
-    if isinstance(error, RiskopsError):
+    if isinstance(error, RiskopsError) or not suspects:
         return
-    key = _local_task(error.__traceback__)
-    tasks = [describe_task(key)] if key is not None else list(suspects)
-    if tasks:
-        error.add_note("raised in " + " or ".join(with_paths(task, chunk_paths) for task in tasks))
+    error.add_note("raised in " + " or ".join(with_paths(task, chunk_paths) for task in suspects))
 
 
-def _local_task(trace: TracebackType | None) -> Key | None:
-    """The task that failed on a scheduler of this process: only the frame of Dask's loop over results knows it."""
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == "get_async":
-            return trace.tb_frame.f_locals.get("key")
-        trace = trace.tb_next
-    return None
+def locating(get: Callable[..., Any], failed: list[str]) -> Callable[..., Any]:
+    """The same scheduler of this process, which also enters the task that raised, in words, into ``failed``.
+
+    Only the frame of Dask's loop over results knows it, and Dask cuts that out of the traceback on the way.
+    """
+
+    def located(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return get(*args, **kwargs)
+        except Exception as error:
+            trace = error.__traceback__
+            while trace is not None:
+                if trace.tb_frame.f_code.co_name == "get_async" and "key" in trace.tb_frame.f_locals:
+                    failed.append(describe_task(trace.tb_frame.f_locals["key"]))
+                trace = trace.tb_next
+            raise
+
+    return located

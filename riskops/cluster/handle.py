@@ -12,7 +12,7 @@ import dask
 
 from riskops.cluster.attendance import Attendance
 from riskops.cluster.connection import package_versions
-from riskops.cluster.failures import describe_failure, note_task
+from riskops.cluster.failures import describe_failure, locating, note_task
 from riskops.errors import ClusterError, InputError
 from riskops.progress import Progress
 
@@ -67,16 +67,20 @@ class Cluster:
         """
         watch = Progress(quiet=True) if progress is None else progress
         attendance = Attendance(self.client)
+        options, failed = dict(self._options), list[str]()
+        if self.client is None and options:
+            options["scheduler"] = locating(options["scheduler"], failed)
         try:
             with watch.watching(self.client), attendance:
-                results: tuple[Any, ...] = dask.compute(*collections, **self._options)
+                results: tuple[Any, ...] = dask.compute(*collections, **options)
                 return results
         except Exception as error:
+            suspects = failed or watch.suspects
             line = describe_failure(
-                error, kind=self.kind, suspects=watch.suspects, client=self.client, chunk_paths=chunk_paths
+                error, kind=self.kind, suspects=suspects, client=self.client, chunk_paths=chunk_paths
             )
             if line is None:
-                note_task(error, suspects=watch.suspects, chunk_paths=chunk_paths)
+                note_task(error, suspects=suspects, chunk_paths=chunk_paths)
                 raise
             if attendance.given_up:
                 line = attendance.line(self.kind)

@@ -52,3 +52,10 @@ def ssh(ground: Ground) -> Iterator[None]:
     """A script of the cluster's tests."""
     _script(ground, "tests/cluster/real_sshd.py")
     yield
+
+
+@fault("store on a local S3 server, its faults included", expected="the tests of store.url pass there")
+def object_store(ground: Ground) -> Iterator[None]:
+    """A script of the store's tests; the server comes from the package registry."""
+    _script(ground, "tests/faults/on_s3.py")
+    yield
