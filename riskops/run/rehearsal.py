@@ -95,7 +95,8 @@ def _draw_seconds(job: RiskJob, paths: int) -> float:
 def _tasks(job: RiskJob, chunks: int) -> int:
     """Tasks of the optimised graph of a run of so many chunks, with the writing of what it stores."""
     unit = TILE * max(job.spec.sampling.replicates, 1)
-    cut = _cut(job, chunks * unit, unit)
+    chunk = -(-job.spec.paths // (chunks * unit)) * unit  # about as many paths, for they decide on the passes
+    cut = _cut(job, chunks * chunk, chunk)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "rehearsal"))
         run.create()

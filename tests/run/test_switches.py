@@ -1,4 +1,4 @@
-"""risk.dependence and risk.contributions: what is left out is not computed, and the other figures stay the same bytes."""
+"""risk.dependence and risk.contributions: what is left out is not computed, and the other figures stay as they are."""
 
 from __future__ import annotations
 
