@@ -90,7 +90,7 @@ def own_prices(path: Path, *, rows: int = 60, change: Callable[[list[list[Any]]]
     "words",
     [
         *([], ["init"], ["run"], ["plan"], ["profile"], ["bench"], ["runs"], ["cluster"], ["describe"]),
-        *(["runs", name] for name in ("list", "show", "verify", "resume", "replay", "compare", "curve")),
+        *(["runs", name] for name in ("list", "show", "verify", "resume", "replay", "publish", "compare", "curve")),
         *(["cluster", name] for name in ("certificates", "scheduler", "worker", "script")),
         *(["describe", name] for name in ("models", "measures", "scenarios", "config")),
     ],
