@@ -21,11 +21,23 @@ from typing import Any
 import xarray as xr
 
 from riskops.errors import StoreError
+from riskops.reductions import INDEPENDENT
 from riskops.simulation.chunkfile import METADATA
 from riskops.simulation.location import Location, location, names_under, read_object, remove_tree
+from riskops.simulation.sampling import Sampling
 from riskops.simulation.store import open_store
 
-__all__ = ["RunDirectory", "canonical", "file_checksum", "find_run", "list_runs", "new_run_id", "open_run", "readable"]
+__all__ = [
+    "RunDirectory",
+    "canonical",
+    "file_checksum",
+    "find_run",
+    "list_runs",
+    "manifest_hash",
+    "new_run_id",
+    "open_run",
+    "readable",
+]
 
 MANIFEST = "manifest.json"
 STORE = "results.zarr"
@@ -45,6 +57,12 @@ def canonical(value: object) -> str:
 def readable(value: object) -> str:
     """JSON text to be read by people: indented, keys in the order given, never a NaN."""
     return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest without its own hash."""
+    body = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
 def file_checksum(path: Path) -> str:
@@ -296,6 +314,11 @@ def list_runs(root: Path) -> Iterator[RunDirectory]:
         yield RunDirectory(root / name)
 
 
+def independent_paths(manifest: Mapping[str, Any]) -> str:
+    """Which paths of a run are independent, as an attribute of its dataset says it to every measure."""
+    return Sampling.from_record(manifest["what"]["simulation"]["sampling"]).groups.text
+
+
 def open_run(path: str | Path) -> xr.Dataset:
     """Open a complete run with xarray, lazily: every variable of ``results.zarr`` under its registered name.
 
@@ -307,7 +330,8 @@ def open_run(path: str | Path) -> xr.Dataset:
     Returns
     -------
     Dataset
-        The stored losses (and paths), the measures with their errors, and the prices they came from.
+        The stored losses (and paths), the measures with their errors, and the prices they came from; the attribute
+        ``independent`` says which paths are, so that further measures of the losses state honest errors.
 
     Raises
     ------
@@ -324,7 +348,7 @@ def open_run(path: str | Path) -> xr.Dataset:
     manifest = run.manifest()
     if not run.complete or manifest.get("status") != "complete":
         raise StoreError(f"{path}: the run is not complete; finish it ({run.resume_command})")
-    stored = open_store(run.store)
+    stored = open_store(run.store).assign_attrs({INDEPENDENT: independent_paths(manifest)})
     if run.arrays == run.store:
         return stored
     try:

@@ -8,10 +8,9 @@ import numpy as np
 import xarray as xr
 
 from riskops.errors import StoreError
-from riskops.reductions import INDEPENDENT, Groups
+from riskops.reductions import INDEPENDENT
 from riskops.run.directory import RunDirectory, open_run
 from riskops.schema import variable
-from riskops.simulation import METHODS
 from riskops.simulation.chunkfile import stored_array
 from riskops.simulation.store import read_paths
 
@@ -49,8 +48,6 @@ def stored_losses(path: str | Path) -> xr.Dataset:
     results, manifest = open_run(path), run.manifest()
     if "loss" not in manifest["arrays"]:
         raise StoreError(f"{path}: stores no losses (store.losses is false), and nothing else has them")
-    sampling = manifest["what"]["simulation"]["sampling"]
-    groups = Groups.from_text(f"{METHODS[sampling['method']]} {sampling.get('replicates', 0) or ''}".rstrip())
     coords = {dim: results[dim] for dim in _LEAD if dim in results.coords}
     names = {"loss": (*_LEAD, "path")} | (
         {"loss_weight": ("horizon", "path")} if "loss_weight" in manifest["arrays"] else {}
@@ -61,5 +58,5 @@ def stored_losses(path: str | Path) -> xr.Dataset:
         like = xr.DataArray(np.broadcast_to(np.zeros((), stored.dtype), stored.shape), name=name)
         data = read_paths(run.arrays, like, 0, stored.shape[-1])
         found[name] = variable(name, dims, data, coords={dim: coords[dim] for dim in dims if dim in coords})
-    kept = {name: results.attrs[name] for name in ("title", "currency") if name in results.attrs}
-    return xr.Dataset(found, attrs=kept | {INDEPENDENT: groups.text})
+    kept = {name: results.attrs[name] for name in ("title", "currency", INDEPENDENT) if name in results.attrs}
+    return xr.Dataset(found, attrs=kept)

@@ -6,11 +6,20 @@ import json
 from pathlib import Path
 
 import dask
+import numpy as np
 import pytest
 
-from riskops.measures import base_growth, comoments_reduction, histogram_reduction, moments_reduction, tail_reduction
+from riskops.measures import (
+    base_growth,
+    comoments_reduction,
+    histogram_reduction,
+    moments_reduction,
+    tail_reduction,
+    tail_risk,
+)
 from riskops.portfolio import portfolio_loss
 from riskops.reductions import fuse, reduce_paths
+from riskops.run import open_run
 from riskops.simulation import PathJob, paths_of
 from tests.measures.test_sampled_measures import BOOK, job_of
 from tests.run.test_execute import continued, cut_run
@@ -29,6 +38,15 @@ def weighted_run(small_configuration: Path, tmp_path_factory: pytest.TempPathFac
 def test_weights_are_stored_with_what_they_weight(weighted_run: Path) -> None:
     arrays = json.loads((weighted_run / "manifest.json").read_text("utf-8"))["arrays"]
     assert {"loss", "loss_weight", "log_growth", "likelihood_ratio"} <= arrays.keys()
+
+
+def test_figures_of_a_stored_run_keep_their_honest_errors(weighted_run: Path) -> None:
+    """What is measured on the losses of an opened run has the errors that the run itself states."""
+    stored = open_run(weighted_run)
+    assert stored.attrs["independent"] == "quadruple"
+    again = tail_risk(stored[["loss", "loss_weight"]].chunk(path=-1), level=stored["level"].values.tolist()).compute()
+    for name in ("value_at_risk", "expected_shortfall_standard_error", "effective_sample_size"):
+        np.testing.assert_array_equal(again[name], stored[name].transpose(*again[name].dims))
 
 
 @pytest.mark.parametrize("after", [1, 9, 17])
