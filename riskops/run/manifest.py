@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import riskops
-from riskops.run.directory import canonical
+from riskops.run.directory import manifest_hash
+from riskops.run.job import RiskJob
 from riskops.simulation import Plan
-
-if TYPE_CHECKING:
-    from riskops.run.job import RiskJob
 
 __all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "now", "sealed"]
 
@@ -83,12 +80,6 @@ def git_revision() -> str | None:
 def _git(folder: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
-
-
-def manifest_hash(manifest: Mapping[str, Any]) -> str:
-    """The sha256 of a manifest without its own hash."""
-    body = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
-    return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:

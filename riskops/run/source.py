@@ -19,8 +19,7 @@ import xarray as xr
 from dask.base import tokenize
 
 from riskops.errors import StoreError
-from riskops.run.directory import RunDirectory, open_run
-from riskops.run.manifest import manifest_hash
+from riskops.run.directory import RunDirectory, manifest_hash, open_run
 from riskops.schema import variable
 from riskops.simulation.rows import keep_rows
 from riskops.simulation.store import array_checksum, read_paths

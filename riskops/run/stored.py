@@ -13,10 +13,9 @@ from typing import Any, cast
 import numpy as np
 
 from riskops.errors import ConfigError, StoreError
-from riskops.run.directory import RunDirectory
+from riskops.run.directory import RunDirectory, manifest_hash
 from riskops.run.execute import recorded_job
 from riskops.run.job import RiskJob
-from riskops.run.manifest import manifest_hash
 from riskops.run.source import Source
 from riskops.simulation import PathJob
 
@@ -59,6 +58,13 @@ def open_stored(run: RunDirectory) -> StoredRun:
     ------
     StoreError
         The run is not complete, or its manifest or prices are not what they were.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> open_stored(RunDirectory(Path("nowhere")))
+    Traceback (most recent call last):
+    riskops.errors.StoreError: nowhere: is no run directory, manifest.json is missing
     """
     manifest = run.manifest()
     if not run.complete or manifest.get("status") != "complete":

@@ -293,7 +293,7 @@ def test_the_plan_reads_and_draws_nothing(with_paths: Path, with_losses: Path) -
     assert jobs[0].workload.read_bytes == 4 * 4 * 5 * 3, "four scenarios, five times, three assets in single precision"
     assert jobs[1].workload.read_bytes == 8 * 4 * 2 * 2
     assert plans[0].bytes_on_disk == simulating.bytes_on_disk, "losses alone are written"
-    assert plans[0].peak_memory > simulating.peak_memory > plans[1].peak_memory
+    assert plans[0].peak_memory > simulating.peak_memory, "what is read has five times, what is simulated two"
 
 
 def test_the_command(home: Path, with_paths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
