@@ -39,6 +39,10 @@ WRITE_COPIES = 2
 MOMENT_NUMBERS = 13
 #: A loss that is kept with its path, and with its weight as well.
 KEPT_BYTES, WEIGHTED_BYTES = 16, 24
+#: Losses that a bracket holds however few paths there are, and bytes of the objects that it is made of.
+LEAST_ENTRIES, BRACKET_BYTES = 50, 1000
+#: What states of many small arrays take of the allocator, over what is in them.
+FRAGMENTED = 1.25
 
 
 def growth_bytes(spec: SimulationSpec, work: Workload) -> int:
@@ -76,8 +80,8 @@ def tail_state_bytes(spec: SimulationSpec, work: Workload, *, paths: int) -> int
     path numbers. Bounded, it is a bracket about each order statistic that is asked for.
     """
     if work.bracket_entries:
-        share = min(1.0, math.sqrt(paths / spec.paths))
-        return int(work.rows * work.bracket_entries * share * WEIGHTED_BYTES)
+        entries = work.bracket_entries * min(1.0, math.sqrt(paths / spec.paths)) + LEAST_ENTRIES * work.levels
+        return int(work.rows * (entries * WEIGHTED_BYTES + work.levels * BRACKET_BYTES))
     if spec.sampling.weighted:  # each loss keeps its path and its weight from the start
         return work.rows * WEIGHTED_BYTES * min(paths, work.tail_paths)
     return work.rows * (8 * paths if paths <= 2 * work.tail_paths else KEPT_BYTES * work.tail_paths)
@@ -85,14 +89,18 @@ def tail_state_bytes(spec: SimulationSpec, work: Workload, *, paths: int) -> int
 
 def state_bytes(spec: SimulationSpec, work: Workload, *, paths: int) -> int:
     """The states of all reductions of so many paths: what moves between tasks."""
-    return tail_state_bytes(spec, work, paths=paths) + summary_bytes(spec, work)
+    tail = tail_state_bytes(spec, work, paths=paths)
+    return int((FRAGMENTED if work.bracket_entries else 1.0) * tail + FRAGMENTED * summary_bytes(spec, work))
 
 
-def waiting_bytes(spec: SimulationSpec, work: Workload, *, chunk: int) -> int:
-    """What the tree of merges holds at its worst: states that wait, level by level, or the sorting at the end."""
+def waiting_bytes(spec: SimulationSpec, work: Workload, *, chunk: int, threads: int = 1) -> int:
+    """What the tree of merges holds at its worst: states that wait, level by level, or the sorting at the end.
+
+    Of the chunks' own states every thread may be merging as many as one task takes.
+    """
     waiting, size, paths = 0, chunk, spec.paths
     while size < paths:
-        here = min(SPLIT_EVERY, -(-paths // size))
+        here = min(SPLIT_EVERY * (threads if size == chunk else 1), -(-paths // size))
         state = state_bytes(spec, work, paths=size)
         size *= SPLIT_EVERY
         waiting += state * (here if size < paths else here - 1)

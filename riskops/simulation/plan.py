@@ -190,7 +190,7 @@ def plan(
     merges = -(-(chunks - 1) // (SPLIT_EVERY - 1)) if chunks > 1 else 1
     kinds = passes + work.dependence + work.contributions
     state = state_bytes(spec, work, paths=held)
-    waiting = waiting_bytes(spec, work, chunk=held)
+    waiting = waiting_bytes(spec, work, chunk=held, threads=threads)
     figures = work.figures(len(spec.assets))
     return Plan(
         paths=spec.paths,

@@ -120,7 +120,7 @@ def scaled(
     >>> scaled(projected, rehearsed, workers=1, moved=0).seconds
     1.048576
     >>> round(scaled(projected, rehearsed, workers=16, moved=0).seconds, 3)
-    0.07
+    0.066
     """
     chunks, held = projected.chunks, min(projected.chunk_paths, projected.paths)
     tasks = rehearsed.tasks(chunks)
