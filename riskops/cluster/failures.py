@@ -152,7 +152,7 @@ def note_task(error: Exception, *, suspects: Sequence[str], chunk_paths: int | N
 def locating(get: Callable[..., Any], failed: list[str]) -> Callable[..., Any]:
     """The same scheduler of this process, which also enters the task that raised, in words, into ``failed``.
 
-    Only the frame of Dask's loop over results knows it, and Dask cuts that out of the traceback on the way.
+    Only the frame in which Dask runs the task knows it, and Dask cuts that out of the traceback on the way.
     """
 
     def located(*args: Any, **kwargs: Any) -> Any:
@@ -161,8 +161,8 @@ def locating(get: Callable[..., Any], failed: list[str]) -> Callable[..., Any]:
         except Exception as error:
             trace = error.__traceback__
             while trace is not None:
-                if trace.tb_frame.f_code.co_name == "get_async" and "key" in trace.tb_frame.f_locals:
-                    failed.append(describe_task(trace.tb_frame.f_locals["key"]))
+                if trace.tb_frame.f_code.co_name == "execute_task" and "key" in trace.tb_frame.f_locals:
+                    failed[:] = [describe_task(trace.tb_frame.f_locals["key"])]
                 trace = trace.tb_next
             raise
 
