@@ -42,7 +42,7 @@ class SchedulerCost:
 
 
 #: The scheduler of the threads of one process, and a distributed one: its client, the messages, its bookkeeping.
-THREADED, DISTRIBUTED = SchedulerCost(1.5e-4), SchedulerCost(1.1e-3)
+THREADED, DISTRIBUTED = SchedulerCost(1.0e-4), SchedulerCost(5.0e-4)
 
 
 @dataclass(frozen=True)
