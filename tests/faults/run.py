@@ -67,9 +67,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the runs, to look into")
     arguments = parser.parse_args()
-    chosen = [case for name, case in CASES.items() if not arguments.names or any(n in name for n in arguments.names)]
+    cases = sorted(CASES.values(), key=lambda case: MODULES.index(sys.modules[case.inject.__module__]))
+    chosen = [case for case in cases if not arguments.names or any(name in case.name for name in arguments.names)]
     if arguments.list or not chosen:
-        print("\n".join(CASES))
+        print("\n".join(case.name for case in cases))
         raise SystemExit(0 if arguments.list else 2)
 
     folder = Path(tempfile.mkdtemp(prefix="riskops-faults-"))
