@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from typing import Any
 
 from riskops.errors import MissingExtraError
@@ -29,9 +30,14 @@ def needed(kind: str) -> Any:
         It is not installed; the line names the extra that installs it.
     """
     module, package, extra = _PACKAGES[kind]
+    handler = signal.getsignal(signal.SIGINT)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != module.partition(".")[0]:
             raise
         raise MissingExtraError(f"cluster.kind: {kind} needs {package}: pip install '{extra}'") from None
+    finally:
+        # Importing dask-jobqueue makes Ctrl-C leave the interpreter without a word; here it ends the computation.
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)

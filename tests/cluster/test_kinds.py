@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import Any
 
 import pytest
-from dask_jobqueue import LSFCluster, PBSCluster, SLURMCluster
 
 from riskops.cluster import job_script, open_cluster
 from riskops.cluster.cuda import cuda_arguments
+from riskops.cluster.extras import needed
 from riskops.cluster.jobqueue import job_arguments
 from riskops.cluster.kubernetes import kubernetes_spec
 from riskops.cluster.settings import check_settings
 from riskops.cluster.ssh import ssh_arguments
 from riskops.errors import ClusterError, InputError, MissingExtraError
 
-JOBS = {"slurm": SLURMCluster, "pbs": PBSCluster, "lsf": LSFCluster}
 OPTIONS: dict[str, Any] = {
     "queue": "night",
     "account": "risk",
@@ -42,7 +42,7 @@ HEAD = {
 }
 
 
-@pytest.mark.parametrize("kind", JOBS)
+@pytest.mark.parametrize("kind", ["slurm", "pbs", "lsf"])
 def test_a_job_asks_for_what_its_workers_need(kind: str) -> None:
     section = {"kind": kind, "memory_limit": "2GiB", "threads_per_worker": 2, "allow_insecure": True}
     script = job_script({**section, "dashboard": True, "options": OPTIONS})
@@ -64,7 +64,7 @@ def test_the_script_shown_is_the_one_that_is_submitted() -> None:
     shown = job_script({"kind": "slurm", **settings})
     arguments = job_arguments(check_settings("slurm", **settings), None)
     local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": False}
-    with SLURMCluster(scheduler_options=local, silence_logs="CRITICAL", **arguments) as cluster:
+    with needed("slurm").SLURMCluster(scheduler_options=local, silence_logs="CRITICAL", **arguments) as cluster:
         address = cluster.scheduler_address
         submitted = cluster.job_script()
     assert submitted.replace(address, "tcp://SCHEDULER:PORT").replace("dummy-name", "NAME") == shown
@@ -188,3 +188,11 @@ def test_a_missing_package_names_its_extra(kind: str, module: str, extra: str, m
     with pytest.raises(MissingExtraError) as error:
         open_cluster(kind, **settings).__enter__()
     assert str(error.value) == f"cluster.kind: {kind} needs {extra}"
+
+
+def test_a_package_leaves_interrupts_alone() -> None:
+    """In a process of its own: this one has imported it already."""
+    code = "import signal; from riskops.cluster.extras import needed; needed('slurm');" + (
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
