@@ -49,6 +49,7 @@ _HOMES = {
         "fan_chart",
         "figures",
         "loss_distribution",
+        "plan_table",
         "stress_bars",
         "stress_changes",
         "summary_table",
@@ -58,6 +59,7 @@ _HOMES = {
     "riskops.cluster": ("open_cluster",),
     "riskops.progress": ("Progress",),
     "riskops.run": (
+        "RunDirectory",
         "analyse",
         "execute",
         "market_risk",
