@@ -137,8 +137,9 @@ def client(ground: Ground) -> Iterator[None]:
             with ground.run(place, *kind) as command:
                 until(lambda: reached(partial), while_running=command)  # noqa: B023
                 command.kill()
-                yield
-            if place.exists():  # it was faster than the signal
+                if command.result().status == -signal.SIGKILL:  # else it was faster than the signal
+                    yield
+            if place.exists():
                 ground.hold(place)
             elif (partial / "manifest.json").exists():
                 ground.hold_resumed(place)
