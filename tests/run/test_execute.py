@@ -78,7 +78,8 @@ def test_results_json_is_the_what_only(finished_run: Path) -> None:
     results = read(finished_run)
     assert set(results) == {
         *("format", "riskops", "title", "as_of", "window_start", "window_end", "window_observations", "currency"),
-        *("model", "paths", "steps", "step_days", "seed", "dtype", "sampling", "adjustments", "spec_hash", "figures"),
+        *("model", "paths", "steps", "step_days", "seed", "dtype", "sampling", "adjustments", "left_out"),
+        *("spec_hash", "figures"),
     }
     text = (finished_run / "results.json").read_text("utf-8")
     for word in ("NaN", "Infinity", "chunk", "seconds", "created", str(finished_run), finished_run.name):
