@@ -34,9 +34,6 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
     ["riskops.cli", "riskops.cli.frame", "riskops.run", "riskops.report", "riskops.cluster.local", "distributed"]
 )
-for _path in (ROOT, MODEL):  # the server and the workers of its children find the model with the fault there
-    if str(_path) not in sys.path:
-        sys.path.append(str(_path))
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,7 @@ def _be_riskops(words: Sequence[str], output: str, error: str, environment: Mapp
 
     os.setsid()
     os.environ.update(environment)
+    sys.path += [str(ROOT), str(MODEL)]  # it and its workers find the model with the fault there, and no test does
     for path, number in ((output, 1), (error, 2)):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(handle, number)
