@@ -21,12 +21,14 @@ from dask.delayed import Delayed
 from riskops import measures, reductions, simulation
 from riskops.cluster import open_cluster
 from riskops.config import config_from_mapping
+from riskops.measures import tail_passes
 from riskops.portfolio import portfolio_loss
 from riskops.reductions import CoMoments, Moments, Tail
 from riskops.run import LazyResults, Recorder, RiskJob, RunDirectory, market_risk, prepare
 from riskops.run.execute import compute_results
 from riskops.scenarios import BASE, Scenario
 from riskops.simulation import METHODS, PathJob, Sampling, SimulationSpec, path_job, paths_of, simulate
+from riskops.simulation.chunkfile import StoredArray
 from tests.simulation.examples import book_of, prices_of, spec_of
 
 CHUNKS = 5
@@ -274,21 +276,40 @@ def test_each_chunk_of_paths_is_made_once_a_pass(
 def test_what_is_stored_is_written_once_and_read_never(
     job: RiskJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from riskops.simulation import store
-
     calls: Counter[str] = Counter()
-    for name in ("_tile_digests", "_read"):
-        original = getattr(store, name)
+    for name in ("write", "read"):
+        original = getattr(StoredArray, name)
 
         def counted(*args: Any, name: str = name, original: Any = original, **options: Any) -> Any:
             calls[name] += 1
             return original(*args, **options)
 
-        monkeypatch.setattr(store, name, counted)
+        monkeypatch.setattr(StoredArray, name, counted)
     with open_cluster("synchronous") as cluster:
         lazy = recorded(replace(job, store_paths=True), tmp_path / "run")
         compute_results(job, lazy, cluster=cluster, progress=None)
-    assert calls == {"_tile_digests": 2 * CHUNKS}  # of each block as it is written
+    assert calls == {"write": 2 * CHUNKS}
+
+
+@pytest.mark.parametrize("store_losses", [True, False])
+def test_a_tail_that_is_not_kept_whole_takes_a_second_reading(
+    store_losses: bool, job: RiskJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses that are stored are read once more, each chunk once; those that are not are drawn once more."""
+    monkeypatch.setattr(tail_passes, "WHOLE_TAIL_BYTES", 0)
+    calls: Counter[str] = Counter()
+    for owner, name in ((StoredArray, "read"), (PathJob, "block")):
+        original = getattr(owner, name)
+
+        def counted(*args: Any, name: str = name, original: Any = original, **options: Any) -> Any:
+            calls[name] += 1
+            return original(*args, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+    with open_cluster("synchronous") as cluster:
+        lazy = recorded(replace(job, store_losses=store_losses, contributions=False), tmp_path / "run")
+        compute_results(job, lazy, cluster=cluster, progress=None)
+    assert calls == ({"block": CHUNKS, "read": CHUNKS} if store_losses else {"block": 2 * CHUNKS})
 
 
 def test_layers_are_named_after_the_stages(job: RiskJob, tmp_path: Path) -> None:
