@@ -6,8 +6,10 @@ more than the job. What has to be a command from its first moment to its last is
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +37,14 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
     ["riskops.cli", "riskops.cli.frame", "riskops.run", "riskops.report", "riskops.cluster.local", "distributed"]
 )
+
+
+@cache
+def _said() -> str:
+    """A folder for what commands say, until this process ends."""
+    folder = tempfile.mkdtemp(prefix="riskops-commands-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class Command:
     """A program of its own session; leaving the block kills whatever is left of it, and what it started."""
 
     def __init__(self, *words: str, program: tuple[str, ...] | None = None, **environment: str) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="riskops-command-"))
+        folder = Path(tempfile.mkdtemp(dir=_said()))
         self._output, self._error = folder / "output", folder / "error"
         self._process: subprocess.Popen[bytes] | None = None
         self._fork: multiprocessing.process.BaseProcess | None = None

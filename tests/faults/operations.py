@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
+from tests.faults.commands import ROOT
 from tests.faults.ground import Ground, fault
 
 __all__: list[str] = []
@@ -42,3 +46,15 @@ def nth_operation(ground: Ground) -> Iterator[None]:
                 ground.tally.lost.append(f"operation {n}: {place} can't be begun again: {again.error[-400:]}")
             else:
                 ground.hold(place)
+
+
+@fault("the n-th write of a store fails, every n; every byte of a run changed", expected="the tests of the store pass")
+def writes(ground: Ground) -> Iterator[None]:
+    """Inside one process there are tests of it; counted is each that passes."""
+    files = ("tests/run/test_failing_writes.py", "tests/run/test_every_byte.py", "tests/run/test_lock.py")
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    ground.expect(done.returncode == 0, f"status {done.returncode}: {done.stdout[-800:]}")
+    passed = re.search(r"(\d+) passed", done.stdout)
+    for _ in range(int(passed[1]) if passed else 0):
+        yield
