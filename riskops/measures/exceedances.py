@@ -47,6 +47,7 @@ def term_names(groups: Groups, *, plain: bool, stressed: bool) -> tuple[str, ...
     return ("weight", "excess", "spread", "weight_squares", "excess_squares", "excess_cubes", *changes)
 
 
+@np.errstate(over="ignore")  # an infinite term is refused where it is added up
 def terms(own: Exceedances, base: Exceedances | None, *, groups: Groups, plain: bool) -> dict[str, Float]:
     """The terms of one row, by name; with the exceedances of the base scenario also those that match the two.
 

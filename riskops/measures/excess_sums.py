@@ -81,9 +81,7 @@ class ExcessSums(Reduction):
                     own = beyond(losses[number], paths, own_weights, float(quantile[number, c]))
                     for name, values in terms(own, base, groups=self.groups, plain=self.plain).items():
                         if not add_all(limbs[s, row, c, column[name]], values):
-                            raise InputError(
-                                "loss: a loss is not finite, or its square or cube is beyond the largest double"
-                            )
+                            raise InputError("loss: a loss is not finite, or its cube is beyond the largest double")
                     base = own if s == 0 and layers > 1 else base
             sums.append(ExactSums.of(limbs))
         open_rows = {}

@@ -112,6 +112,7 @@ DATA = {
     "sorted": np.sort(RNG.normal(size=(2, PATHS))),
     "one row sorted": np.stack([RNG.normal(size=PATHS), -np.sort(-RNG.normal(size=PATHS))]),
     "one chunk is worse": np.where(np.arange(PATHS) < 4096, 100.0, 0.0) + RNG.normal(size=(1, PATHS)),
+    "zeros of both signs": np.where(RNG.random((2, PATHS)) < 0.5, -0.0, 0.0) - (RNG.random((2, PATHS)) < 0.05),
     "tiny and huge": RNG.normal(size=(2, PATHS)) * np.array([[1e-290], [1e90]]),
 }
 
@@ -127,6 +128,7 @@ def test_any_losses_in_any_order_are_exact(name: str, monkeypatch: pytest.Monkey
     for chunk in (1024, 16_384):
         found = tail_risk(of_array(losses, chunk=chunk), level=LEVELS).compute(scheduler="synchronous")
         xr.testing.assert_identical(found, whole)
+        assert not np.signbit(found["value_at_risk"].values[found["value_at_risk"].values == 0.0]).any()
 
 
 def test_ties_are_attributed_to_the_earliest_paths(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +174,10 @@ def test_each_chunk_is_drawn_once_a_pass(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.usefixtures("bounded")
 def test_a_loss_that_is_not_finite_is_refused() -> None:
     losses = RNG.normal(size=(1, PATHS))
-    losses[0, 70] = np.inf
-    with pytest.raises(InputError, match="loss: a loss is not finite"):
-        tail_risk(of_array(losses), level=LEVELS).compute(scheduler="synchronous")
+    for loss in (np.inf, 1e150):
+        losses[0, 70] = loss
+        with pytest.raises(InputError, match="loss: a loss is not finite, or its cube is beyond the largest double"):
+            tail_risk(of_array(losses), level=LEVELS).compute(scheduler="synchronous")
 
 
 def test_states_stay_small() -> None:
