@@ -31,7 +31,7 @@ CHUNKS = (9, 65)
 
 
 def rehearse(job: RiskJob) -> Rehearsed:
-    """Compute two small runs of a job in this thread and count the tasks of two graphs; nothing is kept.
+    """Compute small runs of two sizes of a job in this thread and count the tasks of two graphs; nothing is kept.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def rehearse(job: RiskJob) -> Rehearsed:
     unit = TILE * max(job.spec.sampling.replicates, 1)
     least = max(FEW_PATHS, *(needed_paths(level) for level in job.levels))
     few = -(-least // unit) * unit
-    _seconds(job, few)  # loads the kernels
-    short = _seconds(job, few)
+    short = min(_seconds(job, few) for _ in range(3))  # the first loads the kernels, or compiles them
     many = few + max(1, round(min(SECONDS / expected_seconds(job.spec, job.workload), MOST_PATHS) / unit)) * unit
-    path_seconds = max(_seconds(job, many) - short, 0.0) / (many - few)
+    long = min(_seconds(job, many) for _ in range(2))
+    path_seconds = max(long - short, 0.0) / (many - few)
     alone = max(short - few * path_seconds, 0.0)
     if job.workload.bracket_entries and job.store_losses:
         path_seconds += 8 * job.workload.rows * READ_SECONDS
