@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from riskops.cli.frame import cluster_of, guarded, kept, measured, overrides_of, progress_bar, show
+from riskops.cli.frame import check_outlives, cluster_of, guarded, kept, measured, overrides_of, progress_bar, show
 from riskops.cli.options import ClusterName, LogJson, MetricsPort, Quiet, Root, RunName, Workers
 
 __all__ = ["analyse"]
@@ -59,6 +59,7 @@ def analyse(
     stem = "analysis" if config is None else config.stem
     place = out if out is not None else Path(settings.store.root) / new_run_id(stem)
     RunDirectory(place).check_free()
+    check_outlives(settings.store.url)
     job = prepare_analysis(stored, settings)
     watch, progress = settings.cluster.dashboard, progress_bar(quiet)
     with (

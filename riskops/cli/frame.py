@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from riskops.progress import Progress
 
 __all__ = [
+    "check_outlives",
     "cluster_keys",
     "cluster_of",
     "guarded",
@@ -109,6 +110,12 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(130) from None
 
     return run
+
+
+def check_outlives(url: str | None) -> None:
+    """Refuse a store that is gone with the command's process; in Python it lives as long as the program does."""
+    if url is not None and url.startswith("memory:"):
+        raise InputError(f"store.url: {url} is gone when the command ends; take a folder, or another URL")
 
 
 @contextmanager

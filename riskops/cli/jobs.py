@@ -10,7 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from riskops.cli.frame import cluster_of, guarded, kept, load, measured, progress_bar, say, show, write_file
+from riskops.cli.frame import (
+    check_outlives,
+    cluster_of,
+    guarded,
+    kept,
+    load,
+    measured,
+    progress_bar,
+    say,
+    show,
+    write_file,
+)
 from riskops.cli.options import AsJson, ClusterName, ConfigPath, LogJson, MetricsPort, Overrides, Quiet, Workers
 
 __all__ = ["bench", "init", "plan", "run"]
@@ -94,6 +105,7 @@ def run(
     settings = load(config, overrides, cluster, workers)
     place = out if out is not None else Path(settings.store.root) / new_run_id(config.stem)
     RunDirectory(place).check_free()
+    check_outlives(settings.store.url)
     job = prepare(settings, title=config.stem)
     watch = dashboard or settings.cluster.dashboard
     progress = progress_bar(quiet)

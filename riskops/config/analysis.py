@@ -86,8 +86,17 @@ class AnalysisConfig(Whole):
             if isinstance(value, str) and value in own:
                 found.append(value)
             else:
-                found += find_portfolios([value], info.context, first=i)
+                found += _other_portfolio(value, info.context, own, i)
         return tuple(found)
+
+
+def _other_portfolio(value: Any, context: Any, own: Sequence[str], i: int) -> tuple[Any, ...]:
+    try:
+        return find_portfolios([value], context, first=i)
+    except ConfigError as problem:
+        if not isinstance(value, str) or not own:
+            raise
+        raise ConfigError(f"{problem}; portfolios of the run are {', '.join(own)}") from problem
 
 
 def load_analysis(

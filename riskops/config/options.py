@@ -19,6 +19,16 @@ __all__ = ["ModelOption", "describe_options", "model_options"]
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
+#: What the types of options are called in messages.
+WORDS = {
+    "None": "null",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "Mapping[str, Sequence[float]]": "a mapping of assets to lists of numbers",
+}
+
 
 class ModelOption(typing.NamedTuple):
     """One option of a model's ``fit``: name, type as its signature has it, default, and what its docstring says."""
@@ -55,7 +65,7 @@ def model_options(kind: Any, given: Mapping[Any, Any]) -> dict[Any, Any]:
         elif name not in known:
             problems.append(unknown_key("model", str(name), ("kind", *known)))
         elif not _fits(value, hints.get(name, Any)):
-            problems.append(f"model.{name}: {value!r} is not of the type {_annotation(hints[name])}")
+            problems.append(f"model.{name}: {value!r} is not {_words(_annotation(hints[name]))}")
     if problems:
         raise ConfigError("\n".join(problems))
     return {**known, **given}
@@ -81,6 +91,15 @@ def _fits(value: Any, hint: Any) -> bool:
 def _annotation(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     return re.sub(r"\b(?:collections\.abc|typing)\.", "", text)
+
+
+def _words(annotation: str) -> str:
+    """A type as somebody reads it who writes YAML; one that has no such words stays as it is."""
+    kinds = annotation.split(" | ")
+    if not all(kind in WORDS for kind in kinds):
+        return f"of the type {annotation}"
+    *others, last = (WORDS[kind] for kind in kinds)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _parameter_docs(doc: str) -> dict[str, str]:

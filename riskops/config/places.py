@@ -46,6 +46,10 @@ class StoreSection(Section):
         parts = urlsplit(value)
         if parts.scheme not in SCHEMES or not parts.netloc + parts.path.strip("/"):
             raise ConfigError(f"store.url: {value!r} is not a URL of {', '.join(SCHEMES)}, such as s3://bucket/folder")
+        if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+            raise ConfigError(f"store.url: {value!r} names the host {parts.netloc!r}; a folder here is file:///folder")
+        if parts.scheme in ("s3", "gs", "az") and not parts.netloc:
+            raise ConfigError(f"store.url: {value!r} names no bucket; write {parts.scheme}://bucket/folder")
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ConfigError("store.url: credentials and options come from the environment, not from the URL")
         return value.rstrip("/")

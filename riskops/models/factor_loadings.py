@@ -85,10 +85,17 @@ def given_loadings(source: str | Path | Mapping[str, Any], *, assets: Sequence[s
 def _read(path: Path, where: str) -> Mapping[str, Any]:
     ending = path.suffix.lower()
     if ending == ".csv":
-        return _from_csv(read_text(path, SIZE_LIMIT), where)
+        try:
+            text = read_text(path, SIZE_LIMIT)
+        except InputError as problem:
+            raise InputError(f"factors: {problem}") from None
+        return _from_csv(text, where)
     if ending not in (".yaml", ".yml"):
         raise InputError(f"{where}: is no file of loadings; its name must end in .yaml, .yml or .csv")
-    content = read_yaml(path, SIZE_LIMIT)
+    try:
+        content = read_yaml(path, SIZE_LIMIT)
+    except InputError as problem:
+        raise InputError(f"factors: {problem}") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{where}: holds {type(content).__name__} data; asset to list of loadings was expected")
     return {str(asset): row for asset, row in content.items()}
@@ -99,8 +106,13 @@ def _from_csv(text: str, where: str) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     try:
         header = [name.strip() for name in next(rows, [])]
-        if header.count("asset") != 1 or len(header) < 2 or len(set(header)) != len(header) or "" in header:
-            raise InputError(f"{where}: columns {', '.join(header) or 'none'} are not asset and one a factor")
+        if not header:
+            raise InputError(f"{where}: is empty; a first line of asset and one column a factor was expected")
+        twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
+        if twice is not None:
+            raise InputError(f"{where}: column {twice!r} is given twice")
+        if "asset" not in header or len(header) < 2 or "" in header:
+            raise InputError(f"{where}: columns {', '.join(header)} are not asset and one a factor")
         place = header.index("asset")
         for row in rows:
             line = f"{where}: line {rows.line_num}"

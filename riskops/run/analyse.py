@@ -6,7 +6,7 @@ The outcome is a run like any other. What it computed is recorded as if its path
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import xarray as xr
 
 from riskops.cluster import Cluster
 from riskops.config import AnalysisConfig
+from riskops.config.fields import Section
 from riskops.config.sections import RiskSection
-from riskops.errors import ConfigError, InputError
+from riskops.errors import ConfigError, InputError, StoreError
 from riskops.portfolio import book, load_portfolios
 from riskops.progress import Progress
 from riskops.run.execute import execute
@@ -98,6 +99,8 @@ def run_analysis(
     performance: bool = False,
 ) -> Path:
     """Carry out what :func:`prepare_analysis` made; the rest is as in :func:`analyse`."""
+    if stored.run.path.resolve() in out.resolve().parents:
+        raise StoreError(f"{out}: is inside the run that is read; choose another --out")
     return execute(
         job,
         configuration=resolved_analysis(stored, config, job),
@@ -181,16 +184,29 @@ def _risk(given: RiskJob, wanted: RiskSection | None) -> RiskSection:
 def _check_same(stored: StoredRun, config: AnalysisConfig) -> None:
     """Sections that the run settles may be given, as they are in a run's own file, but not otherwise than there."""
     recorded = stored.manifest.get("configuration") or {}
-    whole = config.resolved()
     for name in AnalysisConfig.from_run:
-        mine, there = whole[name], recorded.get(name)
-        if mine is None or mine == there:
+        mine = getattr(config, name)
+        key = None if mine is None else _other_key(mine, recorded.get(name) or {})
+        if key is None:
             continue
-        key = next((key for key, value in mine.items() if there is None or value != there.get(key)), "kind")
         raise ConfigError(
             f"{name}.{key}: is not as in {stored.name}; an analysis reads the paths of its run, so leave {name} out, "
             "or begin a run of its own"
         )
+
+
+def _other_key(given: Section, recorded: Mapping[str, Any]) -> str | None:
+    """The first key that was given and is not as recorded; a model's options count as given, all or none."""
+    plain = given.model_dump(mode="json", exclude_unset=True)
+    for key, value in plain.items():
+        below, there = getattr(given, key), recorded.get(key)
+        if isinstance(below, Section) and isinstance(there, Mapping):
+            inner = _other_key(below, there)
+            if inner is not None:
+                return f"{key}.{inner}"
+        elif value != there:
+            return key
+    return None
 
 
 def _book(stored: StoredRun, wanted: Sequence[Any] | None) -> xr.Dataset:

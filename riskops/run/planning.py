@@ -55,8 +55,8 @@ def plan_job(job: RiskJob, *, cluster: Cluster, place: Path, held: int = 0) -> P
     home = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     projected = _projected(job, cluster=cluster)
     elsewhere = job.store_url is not None  # what room there is, its store knows
-    free = projected.bytes_on_disk if elsewhere else shutil.disk_usage(home).free + held
-    return tell_planned(projected).check(memory=_memory(cluster), free_disk=free)
+    free = projected.bytes_on_disk if elsewhere else shutil.disk_usage(home).free
+    return tell_planned(projected).check(memory=_memory(cluster), free_disk=free, held=held)
 
 
 def _memory(cluster: Cluster) -> int:

@@ -7,7 +7,10 @@ one committer. What was written is read back and held to the checksums of the ma
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 import numpy as np
@@ -54,6 +57,8 @@ def publish(run: RunDirectory, *, to: str) -> str:
     except ImportError as problem:
         raise MissingExtraError("icechunk: not installed; pip install 'riskops[icechunk]'") from problem
 
+    if "ICECHUNK_LOG" not in os.environ:  # it warns of commits at the same time, which one committer never makes
+        icechunk.set_logs_filter("error")
     manifest, name = run.manifest(), run.path.name
     stored = open_run(run.path)
     try:
@@ -82,10 +87,15 @@ def _storage(to: str) -> Any:
     import icechunk
 
     place = location(to)
+    if to.startswith("file:") and urlsplit(to).netloc not in ("", "localhost"):
+        raise StoreError(f"--to: {to} names the host {urlsplit(to).netloc!r}; a folder here is file:///folder")
     if not isinstance(place, Remote):
+        _make_folder(place, to)
         return icechunk.local_filesystem_storage(str(place.absolute()))
     if not place.root.startswith("s3://"):
         raise StoreError(f"--to: {to} is neither a folder nor s3://bucket/prefix")
+    if place.root == "s3://":
+        raise StoreError(f"--to: {to} names no bucket; write s3://bucket/prefix")
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     return icechunk.s3_storage(
         bucket=place.root.removeprefix("s3://"),
@@ -96,6 +106,16 @@ def _storage(to: str) -> Any:
         force_path_style=endpoint is not None,
         from_env=True,
     )
+
+
+def _make_folder(place: Path, to: str) -> None:
+    """Icechunk panics where it can't make its folder, and only then; so it is made here, where that is an error."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=place):
+            pass
+    except OSError as problem:
+        raise StoreError(f"--to: {to} can't be written: {problem.strerror}; choose another folder") from problem
 
 
 def _check_absent(store: Any, name: str, to: str) -> None:

@@ -39,6 +39,13 @@ __all__ = [
 MEMORY = "memory:///"
 #: A store that does not answer is asked a few times more, and then the run ends and can be resumed.
 PATIENCE: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+#: Where a client that was given no credentials asks for those of the machine it runs on, and what would be given.
+CREDENTIALS_OF_A_MACHINE = "//169.254.169.254/"
+KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_SERVICE_ACCOUNT",
+    "az": "AZURE_STORAGE_ACCOUNT_KEY",
+}
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,9 @@ def _one_line(url: str) -> Iterator[None]:
         raise
     except (obstore.exceptions.BaseError, OSError, ValueError) as problem:
         reason = " ".join(str(problem).partition("Debug source")[0].split()) or type(problem).__name__
+        if CREDENTIALS_OF_A_MACHINE in reason:
+            named = KEYS.get(url.partition(":")[0], "those of the store")
+            reason = f"credentials are missing; set {named} in the environment, or run where the machine has a role"
         raise StoreError(f"store.url: {url}: {reason}") from problem
 
 

@@ -62,8 +62,11 @@ class Plan:
     task_seconds: float
     figures: Mapping[str, int]
 
-    def check(self, *, memory: int, free_disk: int | None = None) -> Plan:
-        """Return the plan when it fits; otherwise one line that names the setting to change."""
+    def check(self, *, memory: int, free_disk: int | None = None, held: int = 0) -> Plan:
+        """Return the plan when it fits; otherwise one line that names the setting to change.
+
+        ``held`` is how much of the run is on the disk already.
+        """
         if sum(self.figures.values()) > MOST_FIGURES:
             by = max(self.figures, key=lambda name: self.figures[name])
             change = f"set {by} to false" if by in SWITCHES else "ask for fewer of them"
@@ -84,9 +87,10 @@ class Plan:
                 f"{setting}: a worker would need {_size(self.peak_memory)} and has {_size(memory)}; "
                 f"lower {setting}, or raise cluster.memory_limit"
             )
-        if free_disk is not None and self.bytes_on_disk > free_disk:
+        if free_disk is not None and self.bytes_on_disk - held > free_disk:
+            missing = f"{_size(self.bytes_on_disk - held)}{' more' if held else ''}"
             raise PlanError(
-                f"store.root: the run needs {_size(self.bytes_on_disk)} on disk and {_size(free_disk)} are free; "
+                f"store.root: the run needs {missing} on disk and {_size(free_disk)} are free; "
                 "lower simulation.paths, or set store.losses or store.paths to false"
             )
         return self

@@ -78,8 +78,8 @@ def test_what_is_refused_names_the_asset(change: dict[str, object], text: str) -
         ("f.yaml", "- 1\n", "holds list data; asset to list of loadings was expected"),
         ("f.csv", "name,one\nA,1\n", "columns name, one are not asset and one a factor"),
         ("f.csv", "asset\nA\n", "columns asset are not asset and one a factor"),
-        ("f.csv", "asset,one,one\nA,1,1\n", "columns asset, one, one are not asset and one a factor"),
-        ("f.csv", "", "columns none are not asset and one a factor"),
+        ("f.csv", "asset,one,one\nA,1,1\n", "column 'one' is given twice"),
+        ("f.csv", "", "is empty; a first line of asset and one column a factor was expected"),
         ("f.csv", "asset,one\nA,0.1\nA,0.2\n", "line 3: asset 'A' is given twice"),
         ("f.csv", "asset,one\nA,much\n", "line 2: 'much' is not a number"),
         ("f.csv", "asset,one\nA\n", "line 2: 1 values are not for 2 columns"),
@@ -91,6 +91,9 @@ def test_files_that_hold_no_loadings_are_refused(tmp_path: Path, name: str, text
     with pytest.raises(InputError) as caught:
         given_loadings(str(file), assets=["A"])
     assert str(caught.value).startswith(f"factors: {file}: {problem}")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"^factors: .*binary.csv: is not UTF-8 text"):
+        given_loadings(tmp_path / "binary.csv", assets=["A"])
     with pytest.raises(InputError, match=r"none.csv: no such file"):
         given_loadings(tmp_path / "none.csv", assets=["A"])
 
@@ -105,7 +108,7 @@ def test_a_path_in_a_configuration_is_looked_for_beside_it(tmp_path: Path) -> No
     assert load_config(file, overrides=["model.factors={A: [0.5]}"]).model.options()["factors"] == {"A": [0.5]}
     for value, text in (
         ("none.csv", r"model.factors: 'none.csv' is no file"),
-        ("2.5", "model.factors: 2.5 is not of the type int | str | Mapping"),
+        ("2.5", "model.factors: 2.5 is not a whole number, text, a mapping of assets to lists of numbers or null"),
     ):
         with pytest.raises(ConfigError) as caught:
             load_config(file, overrides=[f"model.factors={value}"])

@@ -211,10 +211,10 @@ def test_nor_with_another_source(cut_off: tuple[Path, Path], with_losses: Path) 
         ("risk.horizons=[6]", "risk.horizons: 6.0 days is not a multiple of step_days=1 between 0 and 5"),
         ("risk.levels=[0.9999]", "simulation.paths: 5000 carry no 95 % interval at level 0.9999; at least"),
         ("portfolios=[equal, equal]", "portfolios: 'equal' is given twice"),
-        ("portfolios=[third]", "portfolios.0.: 'third' is no file"),
+        ("portfolios=[third]", "portfolios.0.: 'third' is no file.*; portfolios of the run are "),
         (
             "simulation.seed=8",
-            "simulation.paths: is not as in .*; an analysis reads the paths of its run, so leave sim",
+            "simulation.seed: is not as in .*; an analysis reads the paths of its run, so leave sim",
         ),
         ("model.kind=student_t", "model.kind: is not as in"),
         ("risk.level=0.9", "risk.level: unknown key; did you mean risk.levels?"),
@@ -294,6 +294,14 @@ def test_the_plan_reads_and_draws_nothing(with_paths: Path, with_losses: Path) -
     assert jobs[1].workload.read_bytes == 8 * 4 * 2 * 2
     assert plans[0].bytes_on_disk == simulating.bytes_on_disk, "losses alone are written"
     assert plans[0].peak_memory > simulating.peak_memory, "what is read has five times, what is simulated two"
+
+
+def test_sections_of_the_run_are_held_to_what_is_given(with_paths: Path, tmp_path: Path) -> None:
+    stored = open_stored(RunDirectory(with_paths))
+    paths = stored.job.spec.paths
+    prepare_analysis(stored, load_analysis(overrides=[f"simulation.paths={paths}"]))
+    with pytest.raises(StoreError, match=r"again: is inside the run that is read; choose another --out"):
+        analysed(with_paths, with_paths / "again")
 
 
 def test_the_command(home: Path, with_paths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,23 @@ def test_a_run_that_is_not_what_it_was_is_not_published(run_copy: Path, tmp_path
     assert len(commits(tmp_path / "repository")) == 1
 
 
+@pytest.mark.parametrize(
+    ("to", "line"),
+    [
+        ("FILE/below", r"--to: .*/file/below can't be written: Not a directory; choose another folder"),
+        ("file://host/x", r"--to: file://host/x names the host 'host'"),
+        ("s3://", r"--to: s3:// names no bucket; write s3://bucket/prefix"),
+    ],
+)
+def test_a_place_that_can_not_be_is_one_line(
+    to: str, line: str, finished_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("taken")
+    with pytest.raises(StoreError, match=f"^{line}"):
+        publish(RunDirectory(finished_run), to=to.replace("FILE", str(tmp_path / "file")))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_run_in_the_making_is_not_published(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "one").create()
     run.write_json("manifest.json", {"format": 1, "status": "partial"})

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from riskops.cli import app
 from riskops.cluster import open_cluster
 from riskops.config import Config, config_from_mapping
 from riskops.errors import ConfigError, StoreError
 from riskops.run import RunDirectory, execute, open_run, prepare, replay, resume, verify
 from riskops.simulation import store
-from riskops.simulation.location import location, names_under, read_object, remove_tree, write_object
+from riskops.simulation.location import _one_line, location, names_under, read_object, remove_tree, write_object
 from tests.run.test_failing_writes import CONFIGURATION
 
 #: ``s3://bucket`` where tests/faults/on_s3.py runs these tests against a server.
@@ -129,6 +131,8 @@ def test_memory_is_refused_where_workers_would_not_see_it(tmp_path: Path) -> Non
         ("runs", r"store\.url: 'runs' is not a URL of s3, gs, az, file, memory, such as s3://bucket/folder"),
         ("ftp://host/x", r"store\.url: 'ftp://host/x' is not a URL of s3"),
         ("s3://", r"store\.url: 's3://' is not a URL"),
+        ("s3:///x", r"store\.url: 's3:///x' names no bucket; write s3://bucket/folder"),
+        ("file://relative/x", r"store\.url: 'file://relative/x' names the host 'relative'; a folder here is file:///"),
         ("s3://key:secret@bucket/x", r"store\.url: credentials and options come from the environment"),
         ("s3://bucket/x?key=secret", r"store\.url: credentials and options come from the environment"),
     ],
@@ -136,6 +140,21 @@ def test_memory_is_refused_where_workers_would_not_see_it(tmp_path: Path) -> Non
 def test_a_url_that_is_none_is_refused(url: str, line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         configured(url)
+
+
+def test_a_command_does_not_write_where_nothing_outlives_it(tmp_path: Path) -> None:
+    given = ["--set", "store.url=memory://tests", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, ["run", "configs/market_risk.yaml", "--quiet", *given])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "riskops: store.url: memory://tests is gone when the command ends; take a folder, or another URL\n"
+    )
+
+
+def test_a_store_without_credentials_says_so() -> None:
+    line = r"^store\.url: s3://bucket: credentials are missing; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in"
+    with pytest.raises(StoreError, match=line), _one_line("s3://bucket"):
+        raise OSError("Error performing PUT http://169.254.169.254/latest/api/token in 1 ms")
 
 
 def test_a_store_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

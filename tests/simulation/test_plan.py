@@ -160,6 +160,9 @@ def test_what_does_not_fit_is_refused_in_one_line_that_names_the_setting() -> No
         "store.root: the run needs 15.01 GiB on disk and 1 GiB are free; "
         "lower simulation.paths, or set store.losses or store.paths to false"
     )
+    assert refusal(chunky, memory=2**40, free_disk=0, held=14 * 2**30).startswith(
+        "store.root: the run needs 1.008 GiB more on disk and 0 B are free; "
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2])
