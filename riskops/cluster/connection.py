@@ -112,7 +112,8 @@ def _knock(address: str, security: Security | None) -> None:
         except TimeoutError as error:
             raise ClusterError(f"cluster.address: {address} does not answer within {CONNECT_SECONDS:g} s") from error
         except (OSError, ValueError) as error:
-            raise ClusterError(f"cluster.address: {address} hangs up on a Dask client ({error})") from error
+            advice = "; it may want tls://" if address.startswith("tcp://") else ""
+            raise ClusterError(f"cluster.address: {address} hangs up on a Dask client{advice} ({error})") from error
 
 
 def _check_workers(client: Client, address: str, workers: int, seconds: float) -> None:

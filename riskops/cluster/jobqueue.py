@@ -12,6 +12,7 @@ from riskops.cluster.extras import needed
 from riskops.cluster.handle import Cluster
 from riskops.cluster.interrupts import undisturbed
 from riskops.cluster.members import cluster_of_workers
+from riskops.cluster.nodes import QUIET_WORKER
 from riskops.cluster.security import network_security
 from riskops.cluster.settings import Settings, check_settings
 from riskops.errors import ClusterError, InputError
@@ -49,7 +50,7 @@ def job_arguments(settings: Settings, security: Security | None) -> dict[str, An
         "job_script_prologue": [*(options["prologue"] or ()), *pinned],
         "job_extra_directives": list(options["directives"] or ()) or None,
         "python": options["python"],
-        "worker_extra_args": ["--no-dashboard"],
+        "worker_extra_args": list(QUIET_WORKER),
     }
     if security is not None:
         arguments |= {"protocol": "tls://", "security": security}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import dask
 from dask.system import cpu_count
+from dask.utils import format_bytes
 
 from riskops.cluster.connection import connect
 from riskops.cluster.handle import Cluster
@@ -21,6 +22,8 @@ __all__ = ["open_processes", "pinned_workers"]
 #: Seconds without a sign of life after which a worker is ended and another started; Dask waits for five minutes.
 SILENT_SECONDS = 60
 _DASKS_OWN = "5 minutes"
+#: Bytes below which a worker's interpreter is ended for its memory again and again while it starts.
+LEAST_MEMORY = 128 * 2**20
 
 
 def pinned_workers() -> dask.config.set:
@@ -62,6 +65,12 @@ def open_processes(settings: Settings) -> Iterator[Cluster]:
     count = bounds.maximum if bounds else settings.workers or max(1, cpu_count() // threads)
     first = bounds.minimum if bounds else count
     memory = settings.memory_limit or total_memory() // count
+    if memory < LEAST_MEMORY:
+        setting = "memory_limit" if settings.memory_limit else "workers"
+        raise ClusterError(
+            f"cluster.{setting}: a worker would have {format_bytes(memory)}, and its interpreter alone takes more than "
+            f"{format_bytes(LEAST_MEMORY)}; {'raise' if settings.memory_limit else 'lower'} cluster.{setting}"
+        )
     with undisturbed() as stack:
         stack.enter_context(pinned_workers())
         stack.enter_context(silent_workers_replaced())

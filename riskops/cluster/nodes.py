@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from riskops.checks import check_integer
 from riskops.cluster.certificates import CA, CERT, KEY
 from riskops.cluster.connection import check_address
 from riskops.cluster.memory import parse_memory
-from riskops.errors import InputError
+from riskops.cluster.security import client_security
+from riskops.errors import ClusterError, InputError
 
-__all__ = ["certificate_files", "scheduler_command", "worker_command"]
+__all__ = ["QUIET_WORKER", "certificate_files", "scheduler_command", "worker_command"]
+
+#: Dask's workers serve their health and metrics by HTTP even without a dashboard: on loopback, not on every interface.
+QUIET_WORKER = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 
 
 def certificate_files(folder: str | Path | None) -> dict[str, str]:
@@ -68,20 +74,49 @@ def worker_command(
 ) -> list[str]:
     """Return the command that runs workers of the scheduler at ``address``.
 
+    They listen on ``host`` alone; without one, on the address by which this machine reaches the scheduler.
+
     Raises
     ------
     ClusterError
-        The scheduler is on the network and not encrypted, and ``allow_insecure`` is not set.
+        The scheduler is on the network and not encrypted, and ``allow_insecure`` is not set; or it is encrypted and
+        there are no certificates.
     """
     full = check_address(address, allow_insecure=allow_insecure)
+    if not tls:
+        _check_inherited(full)
     check_integer("--workers", workers, at_least=1)
     check_integer("--threads", threads, at_least=1)
     limit = parse_memory(memory_limit, name="--memory-limit")
     each = ["--nworkers", str(workers), "--nthreads", str(threads)]
     memory = [] if limit is None else ["--memory-limit", str(limit)]
-    place = [] if host is None else ["--host", host]
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", full, *each, *memory, *place, "--no-dashboard"]
+    own = _own_address(full) if host is None else host
+    place = [] if own is None else ["--host", own]
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", full, *each, *memory, *place, *QUIET_WORKER]
     return [*command, *_files(tls)]
+
+
+def _check_inherited(address: str) -> None:
+    """Without certificates from files, those of Dask's configuration must do."""
+    try:
+        client_security(None, address=address)
+    except ClusterError as error:
+        raise ClusterError(
+            f"--certificates: is missing; {address} needs certificates: give their folder (riskops cluster "
+            "certificates makes it), or set distributed.comm.tls in the Dask configuration"
+        ) from error
+
+
+def _own_address(scheduler: str) -> str | None:
+    """This machine's address on the way to the scheduler; None where there is no way, as the worker will say."""
+    parts = urlsplit(scheduler)
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(target)  # a datagram socket: nothing is sent
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
 
 
 def _files(tls: Mapping[str, str]) -> list[str]:

@@ -45,6 +45,7 @@ def ssh_arguments(settings: Settings, security: Security | None) -> dict[str, An
             "nthreads": settings.threads_per_worker or 1,
             "n_workers": options["workers_per_host"],
             "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",  # health and metrics are served there even so
             **here,
             **limit,
         },

@@ -44,7 +44,7 @@ def expect(progress: Progress | None, job: RiskJob, run: RunDirectory) -> None:
 
 def tell_planned(projected: Plan) -> Plan:
     """Tell what would run, before anything is refused; returns the plan."""
-    names = ("paths", "chunks", "chunk_paths", "tasks", "bytes_on_disk", "peak_memory")
+    names = ("paths", "chunks", "chunk_paths", "bytes_on_disk", "peak_memory")  # tasks are known by a rehearsal alone
     tell("planned", **{name: getattr(projected, name) for name in names})
     return projected
 

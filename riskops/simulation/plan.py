@@ -74,6 +74,12 @@ class Plan:
                 f"{by}: {self.figures[by]:,} figures would come out, and more than {MOST_FIGURES:,} are no report; "
                 f"{change}"
             )
+        if memory < PROCESS_BYTES:
+            raise PlanError(
+                f"cluster.memory_limit: a worker would need {_size(self.peak_memory)} and has {_size(memory)}, less "
+                f"than the {_size(PROCESS_BYTES)} of a process without a path; raise cluster.memory_limit or lower "
+                "cluster.workers"
+            )
         if self.peak_memory > memory and self.numbers_drawn == 0:
             raise PlanError(
                 f"stress.scenarios: a worker would need {_size(self.peak_memory)} and has {_size(memory)}; chunks are "

@@ -273,13 +273,20 @@ def test_a_server_that_hangs_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(ClusterError, match=f"^cluster.address: {address} hangs up on a Dask client"):
+        with pytest.raises(
+            ClusterError, match=f"^cluster.address: {address} hangs up on a Dask client; it may want tls://"
+        ):
             open_cluster("address", address=address).__enter__()
 
 
 def test_encryption_needs_certificates() -> None:
     with pytest.raises(ClusterError, match=r"tls://127.0.0.1:1 needs certificates; set cluster.tls.ca, cert and key"):
         open_cluster("address", address="tls://127.0.0.1:1").__enter__()
+
+
+def test_workers_with_less_memory_than_an_interpreter() -> None:
+    with pytest.raises(ClusterError, match=r"^cluster.memory_limit: a worker would have 10.00 MiB, .*; raise cluster."):
+        open_cluster("processes", workers=1, memory_limit="10MiB").__enter__()
 
 
 def test_too_few_workers(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:

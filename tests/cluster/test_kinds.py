@@ -56,6 +56,7 @@ def test_a_job_asks_for_what_its_workers_need(kind: str) -> None:
     assert told["--nthreads"] == "2"
     assert told["--memory-limit"] == "2.00GiB"
     assert told["--nworkers"] == "4"
+    assert command[command.index("--dashboard-address") + 1] == "127.0.0.1:0"
     assert "--no-dashboard" in command
 
 
@@ -123,6 +124,7 @@ def test_ssh_hosts_each_run_workers_and_the_first_the_scheduler() -> None:
         "nthreads": 2,
         "n_workers": 3,
         "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
         "memory_limit": 2 * 2**30,
     }
     assert arguments["scheduler_options"]["dashboard_address"] == "127.0.0.1:0"

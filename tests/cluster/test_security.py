@@ -128,6 +128,12 @@ def test_the_workers_that_are_started_by_hand_are_safe(certificates: dict[str, s
     assert f"--tls-ca-file={certificates['ca']}" in command
     with pytest.raises(ClusterError, match="is neither on this machine nor encrypted"):
         worker_command("tcp://10.0.0.1:8786", tls={})
+    with pytest.raises(ClusterError, match=r"^--certificates: is missing; tls://10.0.0.1:8786 needs certificates"):
+        worker_command("tls://10.0.0.1:8786", tls={})
+    near = worker_command("tcp://127.0.0.1:8786", tls={})
+    assert near[near.index("--host") + 1] == "127.0.0.1"
+    for made in (command, near):
+        assert made[made.index("--dashboard-address") + 1].startswith("127.0.0.1:")
     with pytest.raises(InputError, match=r"--memory-limit: 'x' is not a number of bytes"):
         worker_command("tls://10.0.0.1:8786", tls=certificates, memory_limit="x")
 

@@ -54,6 +54,7 @@ def test_a_run_tells_its_life(small_configuration: Path, tmp_path: Path) -> None
     names = [event["event"] for event in events]
     assert [name for name in names if name not in ("stage finished", "progress")] == ["planned", "begun", "complete"]
     assert events[0]["chunks"] == 5
+    assert "tasks" not in events[0]
     assert {event.get("run") for event in events[1:]} == {"one"}
     (end,) = (event for event in events if event["event"] == "progress")
     assert (end["stage"], end["tasks"], end["paths"], end["paths_in_all"]) == (

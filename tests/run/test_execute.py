@@ -300,7 +300,7 @@ def test_a_complete_run_is_not_resumed(run_copy: Path) -> None:
 def test_a_run_that_does_not_fit_leaves_nothing(small_configuration: Path, tmp_path: Path) -> None:
     config = load_config(small_configuration)
     job = prepare(config)
-    line = r"simulation\.\w+.*: a worker would need .* and has 100 MiB"
+    line = r"cluster\.memory_limit: a worker would need .* and has 100 MiB"
     with (
         open_cluster("threads", workers=1, memory_limit="100MiB") as cluster,
         pytest.raises(PlanError, match=line),

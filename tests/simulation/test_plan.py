@@ -151,6 +151,10 @@ def test_what_does_not_fit_is_refused_in_one_line_that_names_the_setting() -> No
         "simulation.chunk_paths: a worker would need SIZE and has 1 GiB; "
         "lower simulation.chunk_paths, or raise cluster.memory_limit"
     )
+    assert refusal(chunky, memory=2**28) == (
+        "cluster.memory_limit: a worker would need SIZE and has 256 MiB, less than the 290 MiB of a process without a "
+        "path; raise cluster.memory_limit or lower cluster.workers"
+    )
     long_tail = plan(spec_of(paths=2**30, chunk_paths=1024), work=Workload(portfolios=4, horizons=3, tail_paths=2**26))
     assert refusal(long_tail, memory=2**30) == (
         "simulation.paths or risk.levels: a worker would need SIZE and has 1 GiB; "
