@@ -356,8 +356,8 @@ def test_workers_that_die_name_the_chunk_and_the_setting(processes: Cluster) -> 
     # Dask lays a death on every task that the worker had been given
     assert re.fullmatch(
         r"cluster\.processes: one worker died in task simulate, chunk [012] \(from path (0|1,024|2,048)\), none seen "
-        "above its limit of memory: either the task ends its process, or the system did for want of memory; for the latter "
-        r"lower simulation\.chunk_paths or raise cluster\.memory_limit",
+        "above its limit of memory: either the task ends its process, or the system did for want of memory; for "
+        r"the latter lower simulation\.chunk_paths or raise cluster\.memory_limit",
         str(error.value),
     )
     assert type(error.value.__cause__).__name__ == "KilledWorker"
