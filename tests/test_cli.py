@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from typer.testing import CliRunner, Result
 
 import riskops
 from riskops.cli import app
+from riskops.cli.frame import interrupts_kept
 from riskops.config import load_config
 from riskops.models import describe_models
 from riskops.scenarios import load_library
@@ -521,6 +523,38 @@ def test_an_interrupted_run_can_be_resumed(where: str, small: Path) -> None:
     answer("run", small, "--out", "undisturbed", "--quiet", *options[:4])
     assert (place / "results.json").read_bytes() == Path("undisturbed/results.json").read_bytes()
     answer("runs", "verify", place)
+
+
+def test_an_interrupt_in_a_callback_of_the_garbage_collector_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    def pressed(phase: str, _info: dict[str, int]) -> None:
+        if phase == "stop":
+            gc.callbacks.remove(pressed)
+            signal.raise_signal(signal.SIGINT)
+
+    def work() -> None:
+        with interrupts_kept():
+            gc.collect()
+            time.sleep(60)
+
+    hook = sys.unraisablehook
+    gc.callbacks.append(pressed)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert time.monotonic() - began < 10.0
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is hook
+
+    class Failing:
+        def __del__(self) -> None:
+            raise OSError("of another kind")
+
+    seen: list[object] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "unraisablehook", lambda lost: seen.append(lost.exc_type))
+        with interrupts_kept():
+            Failing()
+    assert seen == [OSError]
 
 
 def test_an_interrupt_before_anything_was_begun_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from riskops.cli import cluster, describe, runs
 from riskops.cli.analyse import analyse
+from riskops.cli.frame import interrupts_kept
 from riskops.cli.jobs import bench, init, plan, run
 from riskops.cli.options import group
 from riskops.cli.profile import profile
@@ -54,7 +55,8 @@ def _version(
 def main() -> None:
     """The entry point of the ``riskops`` command."""
     try:
-        app()
+        with interrupts_kept():
+            app()
     finally:
         # Everything is closed and said: a second Ctrl-C would only put a traceback under it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ __all__ = [
     "cluster_keys",
     "cluster_of",
     "guarded",
+    "interrupts_kept",
     "kept",
     "load",
     "measured",
@@ -110,6 +113,30 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(130) from None
 
     return run
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raise anew a Ctrl-C that fell where Python has nobody to raise it to.
+
+    In a finalizer, or a callback of the garbage collector (Dask has one that runs at every collection), Python prints
+    an interrupt as ignored and goes on as if nobody had pressed a key.
+    """
+    before = sys.unraisablehook
+
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is KeyboardInterrupt:
+            # In a moment: at once, it would fall into this very function. As a signal: it wakes whoever sleeps.
+            main = threading.main_thread().ident
+            threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def check_outlives(url: str | None) -> None:
