@@ -7,7 +7,7 @@ Every array that a public function returns is made by :func:`variable`, which ch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import xarray as xr
@@ -195,8 +195,77 @@ _CURVES = (
 )
 
 
+#: Forecasts from observed returns and their backtests; a series is an asset or a portfolio.
+_SERIES = ("portfolio", "asset")
+_FORECAST = ("method", *_SERIES, "horizon", "level", "observation")
+_JUDGED = ("test", "method", *_SERIES, "horizon", "level")
+_FORECAST_LOSS = "loss positive"
+
+_HISTORY = (
+    VariableSpec(
+        "portfolio_return", ("observation", "portfolio"), ONE, "Simple return of a portfolio of fixed weights."
+    ),
+    VariableSpec(
+        "forecast_value_at_risk",
+        _FORECAST,
+        ONE,
+        "Loss over the horizon that is not exceeded with probability `level`, forecast before it, per unit of value.",
+        _FORECAST_LOSS,
+    ),
+    VariableSpec(
+        "forecast_expected_shortfall",
+        _FORECAST,
+        ONE,
+        "Average of the forecast quantile function of the loss beyond `level`, per unit of value.",
+        _FORECAST_LOSS,
+    ),
+    VariableSpec(
+        "forecast_value_at_risk_standard_error",
+        _FORECAST,
+        ONE,
+        "Monte-Carlo standard error of the forecast value at risk; NaN where it was not simulated.",
+    ),
+    VariableSpec(
+        "forecast_expected_shortfall_standard_error",
+        _FORECAST,
+        ONE,
+        "Monte-Carlo standard error of the forecast expected shortfall; NaN where it was not simulated.",
+    ),
+    VariableSpec(
+        "forecast_probability",
+        ("method", *_SERIES, "horizon", "observation"),
+        ONE,
+        "Forecast probability of a loss no larger than the one that came; NaN where no distribution is forecast.",
+    ),
+    VariableSpec(
+        "realised_loss",
+        (*_SERIES, "horizon", "observation"),
+        ONE,
+        "Loss that came over the horizon that begins after the observation before: minus the sum of its returns.",
+        _FORECAST_LOSS,
+    ),
+    VariableSpec(
+        "breach",
+        _FORECAST,
+        ONE,
+        "Whether the realised loss is above the forecast value at risk; false where there is no forecast.",
+    ),
+    VariableSpec("ensemble_weight", ("member", *_FORECAST[1:]), ONE, "Weight of a method in the ensemble's forecast."),
+    VariableSpec("statistic", _JUDGED, ONE, "Statistic of a backtest."),
+    VariableSpec("p_value", _JUDGED, ONE, "Asymptotic p-value of a backtest; NaN where it has none."),
+    VariableSpec("simulated_p_value", _JUDGED, ONE, "P-value of a backtest by simulation of its null hypothesis."),
+    VariableSpec("forecasts", _JUDGED[1:], "days", "Forecasts that have a realised loss."),
+    VariableSpec("breaches", _JUDGED[1:], "days", "Forecasts whose value at risk was exceeded."),
+    VariableSpec("score", ("score_name", *_JUDGED[1:]), ONE, "Mean score of the forecasts; lower is better."),
+)
+#: Dims that an array of forecasts may lack: one method, one level, one horizon; and it has one of the two series dims.
+_HISTORY_OPTIONAL = ("test", "method", "member", "score_name", *_SERIES, "horizon", "level")
+
+
 def _build() -> dict[str, VariableSpec]:
     specs = {spec.name: spec for spec in _SPECS}
+    for spec in _HISTORY:
+        specs[spec.name] = replace(spec, optional=tuple(dim for dim in spec.dims if dim in _HISTORY_OPTIONAL))
     for spec in (*_MEASURES, *_CURVES):
         specs[spec.name] = VariableSpec(
             spec.name, spec.dims, spec.unit, spec.doc, "loss positive" if spec.unit == MONEY else "", _LEADING, True
