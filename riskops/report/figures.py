@@ -149,7 +149,7 @@ def _reduced(results: xr.Dataset, name: str, dims: list[str], keep: np.ndarray) 
     return {"effective_paths": known, "variance_reduction": [None if k is None else k / paths for k in known]}
 
 
-def figures_csv(figures: Iterable[Mapping[str, Any]]) -> str:
+def figures_csv(figures: Iterable[Mapping[str, Any]], *, columns: Sequence[str] = COLUMNS) -> str:
     """Write figures as CSV with stable columns and full precision.
 
     A name that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-`` or ``@``) gets a leading
@@ -159,6 +159,8 @@ def figures_csv(figures: Iterable[Mapping[str, Any]]) -> str:
     ----------
     figures
         Records as :func:`figures` returns them.
+    columns
+        The keys of a record, in the order of the columns.
 
     Returns
     -------
@@ -170,8 +172,8 @@ def figures_csv(figures: Iterable[Mapping[str, Any]]) -> str:
     >>> print(figures_csv([{"portfolio": "=growth", "measure": "mean_loss", "value": 0.1}]).splitlines()[1])
     '=growth,,,mean_loss,,,,0.1,,,,,,
     """
-    lines = [",".join(COLUMNS)]
-    lines += [",".join([_field(record.get(column)) for column in COLUMNS]) for record in figures]
+    lines = [",".join(columns)]
+    lines += [",".join([_field(record.get(column)) for column in columns]) for record in figures]
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,8 @@ from riskops.market import log_returns, prices_checksum
 from riskops.models import calibrate
 from riskops.progress import Progress
 from riskops.run.directory import MANIFEST, RunDirectory, file_checksum, open_run, readable
-from riskops.run.execute import PRICES, compute_results, recorded_job, results_text
+from riskops.run.execute import compute_results, recorded_job, results_text
+from riskops.run.lifecycle import PRICES
 from riskops.run.manifest import manifest_hash
 from riskops.run.planning import plan_job
 from riskops.run.stages import market_risk

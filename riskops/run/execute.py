@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-import riskops
 from riskops.cluster import Cluster
 from riskops.errors import PlanError, StoreError
-from riskops.market import prices_checksum
 from riskops.progress import Progress
-from riskops.report import figures, figures_csv
+from riskops.report import figures
 from riskops.run.device import describe_device, settle_device
-from riskops.run.directory import LOCK, MANIFEST, STORE, RunDirectory, canonical, file_checksum
+from riskops.run.directory import MANIFEST, RunDirectory
 from riskops.run.elsewhere import place_elsewhere
 from riskops.run.job import RiskJob, spec_hash
-from riskops.run.lock import owned
-from riskops.run.manifest import first_manifest, now, sealed
+from riskops.run.lifecycle import (
+    Finished,
+    begun,
+    check_same_versions,
+    finish_run,
+    held_bytes,
+    resumed,
+    stored_prices,
+    text_of_results,
+)
+from riskops.run.manifest import first_manifest
 from riskops.run.page import write_page
 from riskops.run.planning import cut_job, plan_job
 from riskops.run.recorder import Recorder
 from riskops.run.stages import LazyResults, market_risk, results_of
 from riskops.run.target import next_batch
 from riskops.run.warm import warm_kernels
-from riskops.run.watch import expect, tell_begun, tell_complete, timings_of
+from riskops.run.watch import expect, tell_begun
 from riskops.simulation.fallbacks import clear_fallbacks, collect_fallbacks
 from riskops.simulation.location import Remote
-from riskops.simulation.store import array_checksum, checksum, create_store, write_small
+from riskops.simulation.store import checksum
 
 __all__ = ["compute_results", "execute", "recorded_job", "results_text", "resume"]
-
-PRICES = "prices"
 
 
 def execute(
@@ -108,15 +112,7 @@ def execute(
     )
     run.check_free()
     manifest["how"]["store_url"] = place_elsewhere(job.store_url, run, cluster)
-    run.make_partial()
-    with _disk_errors(run), owned(run):
-        run.create()
-        with _nothing_half_begun(run):
-            create_store(run.store / PRICES)
-            write_small(job.prices[["price"]], run.store / PRICES)
-            _check_seen(job, run, cluster)
-            run.flush()  # a manifest on the disk promises prices on the disk
-            run.write_json(MANIFEST, manifest)
+    with begun(run, manifest, prices=job.prices, check=partial(_check_seen, job, run, cluster)):
         tell_begun(job, run)
         return _complete(job, run, manifest, cluster=cluster, progress=progress, performance=performance)
 
@@ -156,30 +152,14 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     if run.complete:
         raise StoreError(f"{run.path}: the run is complete, there is nothing to resume")
     manifest = run.manifest()
-    with _disk_errors(run), owned(run, break_lock=break_lock):
-        _check_versions(run, manifest, cluster)
+    with resumed(run, break_lock=break_lock):
+        check_same_versions(run, manifest, cluster)
         job = recorded_job(run)
-        plan_job(job, cluster=cluster, place=run.path.parent, held=_held(run))
+        plan_job(job, cluster=cluster, place=run.path.parent, held=held_bytes(run))
         job, _ = settle_device(job, cluster=cluster)
         _check_seen(job, run, cluster)
         tell_begun(job, run, event="resumed")
         return _complete(job, run, manifest, cluster=cluster, progress=progress)
-
-
-def _held(run: RunDirectory) -> int:
-    """Bytes that a partial run holds already."""
-    return sum(path.stat().st_size for path in run.partial.rglob("*") if path.is_file())
-
-
-def _check_versions(run: RunDirectory, manifest: Mapping[str, Any], cluster: Cluster) -> None:
-    """Chunks of two versions must not be mixed: what resumes a run must be what began it."""
-    begun, present = manifest.get("versions", {}), cluster.versions()
-    for name in sorted({*begun, *present}):
-        if begun.get(name) != present.get(name):
-            raise StoreError(
-                f"{run.path}: the run was begun with {name} {begun.get(name)} and this is {present.get(name)}; "
-                "resume it with the former, or begin it anew"
-            )
 
 
 def _check_seen(job: RiskJob, run: RunDirectory, cluster: Cluster) -> None:
@@ -200,16 +180,7 @@ def recorded_job(run: RunDirectory) -> RiskJob:
     wrong = StoreError(f"{run.path}: the manifest's spec does not have the hash {claimed[:12]} that it claims")
     if spec_hash(what) != claimed:
         raise wrong
-    try:
-        prices = xr.open_zarr(run.store / PRICES, consolidated=False).load()
-        same = prices_checksum(prices) == what["prices_sha256"]
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise StoreError(
-            f"{run.path}: {STORE}/{PRICES}: can't be read ({reason}); the run can't go on, begin it anew"
-        ) from problem
-    if not same:
-        raise StoreError(f"{run.path}: {STORE}/{PRICES}: dates, names or prices are not those of prices_sha256")
+    prices = stored_prices(run, sha256=what["prices_sha256"])
     job = RiskJob.from_record(what, prices=prices, cutting=manifest["how"])
     if job.fingerprint() != claimed:  # another version of riskops may read the same record as something else
         raise wrong
@@ -236,30 +207,19 @@ def _complete(
     expect(progress, job, run)
     with cluster.performance_report(run.partial / "performance.html") if performance else nullcontext():
         results, digests = compute_results(job, lazy, cluster=cluster, progress=progress)
-    checksums = {name: checksum(digest) for name, digest in digests.items()}
     if job.store_paths:
         results = results.assign_coords(time=("time", list(job.times), {"units": "days"}))
-    write_small(results, run.store)
-    checksums |= {str(name): array_checksum(variable.values) for name, variable in results.variables.items()}
-    run.write_text("results.json", results_text(results))
-    run.write_text("figures.csv", figures_csv(figures(results)))
-    run.write_json("configuration.json", manifest["configuration"])
-    final = {
-        **manifest,
-        "status": "complete",
-        "finished": now(),
-        "cluster": {"kind": cluster.kind, "workers": cluster.workers, "threads": cluster.threads},
-        "fallbacks": manifest["fallbacks"] + collect_fallbacks(cluster.client, since=since),
-        "resumed_chunks": recorder.found if found is None else found,
-        "timings": timings_of(progress, started=started),
-        "arrays": dict(sorted(checksums.items())),
-        "metadata": run.metadata_checksums(),
-    }
-    if manifest["how"]["html"]:
-        write_page(results, path=run.partial / "report.html", manifest=final, title=job.title)
-    files = sorted(path for path in run.partial.iterdir() if path.is_file() and path.name not in (MANIFEST, LOCK))
-    final["files"] = {path.name: file_checksum(path) for path in files}
-    return tell_complete(run.finish(sealed(final)), final["timings"])
+    done = Finished(
+        results=results,
+        figures=figures(results),
+        checksums={name: checksum(digest) for name, digest in digests.items()},
+        facts={
+            "fallbacks": manifest["fallbacks"] + collect_fallbacks(cluster.client, since=since),
+            "resumed_chunks": recorder.found if found is None else found,
+        },
+    )
+    page = partial(write_page, results, title=job.title) if manifest["how"]["html"] else None
+    return finish_run(run, manifest, done, cluster=cluster, progress=progress, started=started, page=page)
 
 
 def _reach_target(
@@ -302,7 +262,7 @@ def _reach_target(
         else:
             longer = replace(job, spec=replace(job.spec, paths=following))
             try:
-                projected = plan_job(longer, cluster=cluster, place=run.path.parent, held=_held(run))
+                projected = plan_job(longer, cluster=cluster, place=run.path.parent, held=held_bytes(run))
             except PlanError as problem:
                 ended = f"plan: {problem}"
             else:
@@ -312,37 +272,6 @@ def _reach_target(
                 run.write_json(MANIFEST, manifest)
                 continue
         return job, manifest | {"target": outcome | {"ended_by": ended, "batches": batches}}, found
-
-
-@contextmanager
-def _disk_errors(run: RunDirectory) -> Iterator[None]:
-    """Turn a full or read-only disk into one line that says where the work is kept."""
-    try:
-        yield
-    except StoreError as problem:
-        if not str(problem).startswith("store.url: ") or not run.resumable:
-            raise
-        raise StoreError(f"{problem}; what was computed is kept: {run.resume_command}") from problem
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO):
-            raise
-        kept = (
-            f"what was computed is kept in {run.partial}: make room, then {run.resume_command}"
-            if run.resumable
-            else "the run was not begun"
-        )
-        raise StoreError(f"store.root: {problem.strerror}; {kept}") from problem
-
-
-@contextmanager
-def _nothing_half_begun(run: RunDirectory) -> Iterator[None]:
-    """Without a manifest nothing can be resumed, so a failure before it leaves no directory behind."""
-    try:
-        yield
-    except BaseException:
-        if not run.resumable:
-            shutil.rmtree(run.partial, ignore_errors=True)
-        raise
 
 
 def compute_results(
@@ -365,9 +294,5 @@ def compute_results(
 
 
 def results_text(results: xr.Dataset) -> str:
-    """``results.json``: the figures and what they depend on; no timing, cutting or id, so equal specs give equal
-    bytes."""
-    head = {"format": 1, "riskops": riskops.__version__, **results.attrs}
-    lines = [canonical(name) + ": " + canonical(value) for name, value in head.items()]
-    body = ",\n".join("  " + canonical(record) for record in figures(results))
-    return "{\n " + ",\n ".join(lines) + ',\n "figures": [\n' + body + "\n ]\n}\n"
+    """The text of ``results.json``."""
+    return text_of_results(results.attrs, figures(results))

@@ -14,7 +14,7 @@ from riskops.run.directory import manifest_hash
 from riskops.run.job import RiskJob
 from riskops.simulation import Plan
 
-__all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "now", "sealed"]
+__all__ = ["first_manifest", "git_revision", "lineage", "manifest_hash", "manifest_head", "now", "sealed"]
 
 
 def now() -> str:
@@ -34,33 +34,58 @@ def first_manifest(
 ) -> dict[str, Any]:
     """The manifest of a run that begins: what, and how the work is cut."""
     return {
-        "format": 1,
-        "status": "partial",
-        "riskops": riskops.__version__,
-        "created": now(),
-        "spec_hash": job.fingerprint(),
-        "what": job.record(),
-        "how": {
-            "chunk_paths": projected.chunk_paths,
-            "store_losses": job.store_losses,
-            "store_paths": job.store_paths,
-            "store_times": job.store_times if isinstance(job.store_times, str) else list(job.store_times),
-            "source": None if job.source is None else job.source.record(),
-            "device": job.device,
-            "device_fallback": job.device_fallback,
-            "bounds": None if job.bounds is None else job.bounds.record(),
-            "html": html,
-        },
+        **manifest_head(
+            job="market_risk",
+            what=job.record(),
+            spec_hash=job.fingerprint(),
+            how={
+                "chunk_paths": projected.chunk_paths,
+                "store_losses": job.store_losses,
+                "store_paths": job.store_paths,
+                "store_times": job.store_times if isinstance(job.store_times, str) else list(job.store_times),
+                "source": None if job.source is None else job.source.record(),
+                "device": job.device,
+                "device_fallback": job.device_fallback,
+                "bounds": None if job.bounds is None else job.bounds.record(),
+                "html": html,
+            },
+            configuration=configuration,
+            versions=versions,
+            root=root,
+        ),
         "plan": projected.record(),
-        "configuration": dict(configuration),
-        "versions": dict(versions),
-        "git_revision": git_revision(),
-        "machine": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "device": dict(device),
         "dtype": job.spec.dtype,
         "seed": str(job.spec.seed),
         "prices_sha256": job.prices.attrs["sha256"],
         "adjustments": job.adjustments,
+    }
+
+
+def manifest_head(
+    *,
+    job: str,
+    what: Mapping[str, Any],
+    spec_hash: str,
+    how: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    versions: Mapping[str, str],
+    root: str,
+) -> dict[str, Any]:
+    """What the manifest of every run says when it begins, whatever its kind of job."""
+    return {
+        "format": 1,
+        "job": job,
+        "status": "partial",
+        "riskops": riskops.__version__,
+        "created": now(),
+        "spec_hash": spec_hash,
+        "what": dict(what),
+        "how": dict(how),
+        "configuration": dict(configuration),
+        "versions": dict(versions),
+        "git_revision": git_revision(),
+        "machine": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "fallbacks": [],
         "root": root,
     }

@@ -15,7 +15,7 @@ from riskops.run.manifest import lineage
 __all__ = ["write_page"]
 
 
-def write_page(results: xr.Dataset, *, path: Path, manifest: Mapping[str, Any], title: str) -> Path:
+def write_page(results: xr.Dataset, path: Path, manifest: Mapping[str, Any], *, title: str) -> Path:
     """Write the report of a run that is all but complete; its manifest has everything but the checksums of files."""
     return write_html(
         results,

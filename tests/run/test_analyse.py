@@ -166,7 +166,7 @@ def cut_off(with_paths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["riskops.run.execute"], "results_text", refused)
+        patched.setattr(sys.modules["riskops.run.execute"], "finish_run", refused)
         with pytest.raises(KeyboardInterrupt):
             analysed(source, tmp_path / "again", "risk.horizons=[3]", f"portfolios=[{TILT}]")
     return source, tmp_path / "again"

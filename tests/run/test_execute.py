@@ -327,7 +327,7 @@ def test_a_failure_before_the_manifest_leaves_nothing(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sys.modules["riskops.run.execute"], "write_small", full)
+    monkeypatch.setattr(sys.modules["riskops.run.lifecycle"], "write_small", full)
     with pytest.raises(StoreError, match=r"^store\.root: No space left on device; the run was not begun$"):
         make_run(small_configuration, tmp_path / "one")
     assert list(tmp_path.iterdir()) == []
