@@ -51,6 +51,9 @@ class Prediction:
         day; None where the method forecasts no distribution.
     value_at_risk_error, expected_shortfall_error
         ``(level, n)``, the Monte-Carlo standard error where the forecast was simulated, else None.
+    fallback
+        ``(n,)``, the days whose forecast is the method's documented fallback and not the method itself; None where it
+        has no fallback. What the fallback is, its documentation and its ``notes`` say.
     """
 
     value_at_risk: Floats
@@ -58,6 +61,7 @@ class Prediction:
     probability: Callable[[Floats], Floats] | None = None
     value_at_risk_error: Floats | None = None
     expected_shortfall_error: Floats | None = None
+    fallback: npt.NDArray[np.bool_] | None = None
 
 
 class Fit(Protocol):
