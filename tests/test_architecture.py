@@ -23,6 +23,7 @@ LAYERS = {
     "errors": 0,
     "checks": 0,
     "schema": 1,
+    "arch_fit": 1,
     "backend": 1,
     "scalar": 1,
     "tables": 1,

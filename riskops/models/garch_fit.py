@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from riskops.arch_fit import FEWEST, INNOVATIONS, MEANS, at_bound, fit_arch
 from riskops.errors import InputError
 from riskops.models.parameters import drift_of
 from riskops.models.sample import Sample
@@ -19,24 +20,8 @@ __all__ = ["INNOVATIONS", "GarchFit", "check_garch_options", "fit_garch", "mean_
 
 Floats = npt.NDArray[np.float64]
 
-INNOVATIONS: dict[str, Literal["normal", "t", "skewt"]] = {"normal": "normal", "student_t": "t", "skewed_t": "skewt"}
-MEANS: dict[str, Literal["Constant", "Zero"]] = {"constant": "Constant", "zero": "Zero"}
-
 #: A persistence closer to one than this is one: an estimate at its bound has no long-run variance to speak of.
 INTEGRATED = 1e-6
-#: The optimiser's default of 100 iterations does not suffice a flat likelihood.
-_ENOUGH = {"maxiter": 2000}
-#: SLSQP's "positive directional derivative for linesearch".
-_NO_WAY_UP = 8
-#: Fewer observations do not tell a variance's persistence from its level.
-FEWEST = 100
-
-#: An estimate nearer to the end of its range than this is reported as being there.
-_AT_BOUND = 1e-6
-
-
-#: Alpha, beta and degrees of freedom to start from again: smooth, usual and rough volatilities.
-_STARTS = ((0.03, 0.95, 8.0), (0.1, 0.85, 6.0), (0.2, 0.7, 5.0), (0.4, 0.5, 4.5))
 
 
 @dataclass(frozen=True)
@@ -183,97 +168,34 @@ def _version() -> str:
     return f"arch {version('arch')}"
 
 
-def _scale_of(deviation: float) -> float:
-    """100 (percent), or the power of ten that brings unusual returns to the same size."""
-    return 100.0 if 1e-3 <= deviation <= 0.3 else 10.0 ** math.ceil(-math.log10(deviation))
-
-
 def _fit_one(
     asset: str, returns: Floats, deviation: float, asymmetry: bool, innovations: str, mean: str
 ) -> dict[str, Any]:
     """The fit of one asset, in the units of its returns."""
-    from arch import arch_model
-
-    scale = _scale_of(deviation)
-    scaled = arch_model(
-        np.ascontiguousarray(returns) * scale,
-        mean=MEANS[mean],
-        vol="GARCH",
-        p=1,
-        o=int(asymmetry),
-        q=1,
-        dist=INNOVATIONS[innovations],
-        rescale=False,
+    found = fit_arch(
+        returns,
+        deviation=deviation,
+        volatility="gjr" if asymmetry else "garch",
+        innovations=innovations,
+        mean=mean,
+        what=f"log_return: the GARCH fit of {asset!r}",
     )
-    found, restarts = _converged(scaled, asset, (deviation * scale) ** 2)
-    units = {"mu": scale, "omega": scale * scale}
-    names = {
-        "mu": "mean",
-        "omega": "omega",
-        "alpha[1]": "alpha",
-        "gamma[1]": "gamma",
-        "beta[1]": "beta",
-        "nu": "degrees_of_freedom",
-        "eta": "degrees_of_freedom",
-        "lambda": "skewness",
-    }
-    estimates = {"mean": 0.0, "gamma": 0.0}
-    errors: dict[str, float | None] = {}
-    for name, value, error in zip(found.params.index, found.params, found.std_err, strict=True):
-        estimates[names[name]] = float(value) / units.get(name, 1.0)
-        errors[names[name]] = float(error) / units.get(name, 1.0) if math.isfinite(error) else None
-    # the optimiser keeps its bounds to rounding only
-    estimates["alpha"] = max(estimates["alpha"], 0.0)
-    estimates["gamma"] = max(estimates["gamma"], -estimates["alpha"])
-    estimates["beta"] = max(estimates["beta"], 0.0)
-    residuals = np.asarray(found.resid) / scale
-    conditional = (np.asarray(found.conditional_volatility) / scale) ** 2
+    estimates, result = found.estimates(), found.result
+    residuals = np.asarray(result.resid) / found.scale
+    conditional = (np.asarray(result.conditional_volatility) / found.scale) ** 2
     return {
         "estimates": estimates,
-        "standard_errors": errors,
-        "at_bound": _at_bound(estimates),
-        "log_likelihood": float(found.loglikelihood) + len(returns) * math.log(scale),
-        "iterations": int(found.optimization_result.nit),
-        "restarts": restarts,
-        "scale": scale,
+        "standard_errors": found.standard_errors(),
+        "at_bound": at_bound(estimates),
+        "log_likelihood": found.log_likelihood,
+        "iterations": int(result.optimization_result.nit),
+        "restarts": found.restarts,
+        "scale": found.scale,
         "variance": _next_variance(estimates, float(residuals[-1]), float(conditional[-1])),
         "residuals": residuals / np.sqrt(conditional),
     }
 
 
-def _converged(model: Any, asset: str, variance: float) -> tuple[Any, int]:
-    """The first fit that converges, from arch's own starting values and then from those of ``_STARTS``.
-
-    Where the best estimate lies between bounds, the optimiser may end there without a way up and not call it converged,
-    which depends on the last bits. The best such end of all starts is taken then.
-    """
-    found, starts = model.fit(disp="off", show_warning=False, options=_ENOUGH), list(_STARTS)
-    ends = []
-    while found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
-        if found.convergence_flag == _NO_WAY_UP and np.all(np.isfinite(found.params)):
-            ends.append(found)
-        if not starts:
-            if ends:
-                return max(ends, key=lambda end: float(end.loglikelihood)), len(_STARTS)
-            message = found.optimization_result.message
-            raise InputError(f"log_return: the GARCH fit of {asset!r} did not converge ({message}); try another window")
-        alpha, beta, degrees = starts.pop(0)
-        known = {"omega": variance * (1.0 - alpha - beta), "alpha[1]": alpha, "beta[1]": beta}
-        known |= {"nu": degrees, "eta": degrees}
-        start = np.array([known.get(name, 0.0) for name in found.params.index])
-        found = model.fit(disp="off", show_warning=False, starting_values=start, options=_ENOUGH)
-    return found, len(_STARTS) - len(starts)
-
-
 def _next_variance(estimates: dict[str, float], residual: float, variance: float) -> float:
     weight = estimates["alpha"] + (estimates["gamma"] if residual < 0.0 else 0.0)
     return estimates["omega"] + weight * residual * residual + estimates["beta"] * variance
-
-
-def _at_bound(estimates: dict[str, float]) -> list[str]:
-    """The estimates at the end of their range, where standard errors mean little."""
-    alpha, gamma, beta = estimates["alpha"], estimates["gamma"], estimates["beta"]
-    distances = {"alpha": alpha, "beta": beta, "persistence": 1.0 - alpha - gamma / 2.0 - beta}
-    if gamma != 0.0:
-        distances["alpha + gamma"] = alpha + gamma
-    return [name for name, distance in distances.items() if distance <= _AT_BOUND]

@@ -1,0 +1,152 @@
+"""Volatility models of one series by quasi maximum likelihood with ``arch``: scaled for its optimiser, and tried again
+from other starting values where it does not converge. The only importer of ``arch``'s models.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from riskops.errors import InputError
+
+__all__ = ["FEWEST", "INNOVATIONS", "MEANS", "VOLATILITIES", "ArchFit", "at_bound", "fit_arch"]
+
+Floats = npt.NDArray[np.float64]
+
+INNOVATIONS: dict[str, Literal["normal", "t", "skewt"]] = {"normal": "normal", "student_t": "t", "skewed_t": "skewt"}
+MEANS: dict[str, Literal["Constant", "Zero"]] = {"constant": "Constant", "zero": "Zero"}
+#: What ``arch`` calls each recursion, and how many asymmetric terms it has.
+VOLATILITIES: dict[str, tuple[Literal["GARCH", "EGARCH"], int]] = {
+    "garch": ("GARCH", 0),
+    "gjr": ("GARCH", 1),
+    "egarch": ("EGARCH", 1),
+}
+
+#: Fewer observations do not tell a variance's persistence from its level.
+FEWEST = 100
+#: An estimate nearer to the end of its range than this is reported as being there.
+_AT_BOUND = 1e-6
+
+#: The optimiser's default of 100 iterations does not suffice a flat likelihood.
+_ENOUGH = {"maxiter": 2000}
+#: SLSQP's "positive directional derivative for linesearch".
+_NO_WAY_UP = 8
+#: Alpha, beta and degrees of freedom to start from again: smooth, usual and rough volatilities.
+_STARTS = ((0.03, 0.95, 8.0), (0.1, 0.85, 6.0), (0.2, 0.7, 5.0), (0.4, 0.5, 4.5))
+
+_NAMES = {
+    "mu": "mean",
+    "omega": "omega",
+    "alpha[1]": "alpha",
+    "gamma[1]": "gamma",
+    "beta[1]": "beta",
+    "nu": "degrees_of_freedom",
+    "eta": "degrees_of_freedom",
+    "lambda": "skewness",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ArchFit:
+    """A fit to returns that were multiplied by ``scale``: ``result`` is ``arch``'s own, in those units."""
+
+    result: Any
+    scale: float
+    #: From how many other starting values the optimiser was run again.
+    restarts: int
+    #: Whether it ended where it found no way up, and did not call that converged.
+    unfinished: bool
+    exponential: bool
+
+    def estimates(self) -> dict[str, float]:
+        """The parameters by name, in the units of the returns; a mean or asymmetry that was not estimated is zero."""
+        given = {_NAMES[name]: float(value) for name, value in self.result.params.items()}
+        found = {"mean": 0.0, "gamma": 0.0} | given
+        found["mean"] /= self.scale
+        if self.exponential:
+            found["omega"] -= (1.0 - found["beta"]) * 2.0 * math.log(self.scale)
+            return found
+        found["omega"] /= self.scale * self.scale
+        # the optimiser keeps its bounds to rounding only
+        found["alpha"] = max(found["alpha"], 0.0)
+        found["gamma"] = max(found["gamma"], -found["alpha"])
+        found["beta"] = max(found["beta"], 0.0)
+        return found
+
+    def standard_errors(self) -> dict[str, float | None]:
+        """The robust errors of the estimates of a GARCH or GJR-GARCH; None where one is not defined."""
+        if self.exponential:
+            raise InputError("standard_errors: those of an EGARCH do not follow from the scaled fit one by one")
+        units = {"mu": self.scale, "omega": self.scale * self.scale}
+        return {
+            _NAMES[name]: float(error) / units.get(name, 1.0) if math.isfinite(error) else None
+            for name, error in self.result.std_err.items()
+        }
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of the returns as they are."""
+        return float(self.result.loglikelihood) + int(self.result.nobs) * math.log(self.scale)
+
+
+def at_bound(estimates: dict[str, float]) -> list[str]:
+    """The estimates of a GARCH or GJR-GARCH at the end of their range, where standard errors mean little."""
+    alpha, gamma, beta = estimates["alpha"], estimates["gamma"], estimates["beta"]
+    distances = {"alpha": alpha, "beta": beta, "persistence": 1.0 - alpha - gamma / 2.0 - beta}
+    if gamma != 0.0:
+        distances["alpha + gamma"] = alpha + gamma
+    return [name for name, distance in distances.items() if distance <= _AT_BOUND]
+
+
+def fit_arch(returns: Floats, *, deviation: float, volatility: str, innovations: str, mean: str, what: str) -> ArchFit:
+    """Fit ``VOLATILITIES[volatility]`` of orders one to a series of that standard deviation.
+
+    The first fit that converges is taken, from arch's own starting values and then from others. Where the best estimate
+    lies between bounds, the optimiser may end there without a way up and not call it converged, which depends on the
+    last bits; the best such end of all starts is taken then. ``what`` begins the text of the error.
+    """
+    from arch import arch_model
+
+    scale = _scale_of(deviation)
+    process, asymmetric = VOLATILITIES[volatility]
+    model = arch_model(
+        np.ascontiguousarray(returns) * scale,
+        mean=MEANS[mean],
+        vol=process,
+        p=1,
+        o=asymmetric,
+        q=1,
+        dist=INNOVATIONS[innovations],
+        rescale=False,
+    )
+    exponential = process == "EGARCH"
+    found, restarts = _converged(model, what, (deviation * scale) ** 2, exponential)
+    return ArchFit(found, scale, restarts, found.convergence_flag != 0, exponential)
+
+
+def _scale_of(deviation: float) -> float:
+    """100 (percent), or the power of ten that brings unusual returns to the same size."""
+    return 100.0 if 1e-3 <= deviation <= 0.3 else 10.0 ** math.ceil(-math.log10(deviation))
+
+
+def _converged(model: Any, what: str, variance: float, exponential: bool) -> tuple[Any, int]:
+    found, starts = model.fit(disp="off", show_warning=False, options=_ENOUGH), list(_STARTS)
+    ends = []
+    while found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
+        if found.convergence_flag == _NO_WAY_UP and np.all(np.isfinite(found.params)):
+            ends.append(found)
+        if not starts:
+            if ends:
+                return max(ends, key=lambda end: float(end.loglikelihood)), len(_STARTS)
+            message = found.optimization_result.message
+            raise InputError(f"{what} did not converge ({message}); try another window")
+        alpha, beta, degrees = starts.pop(0)
+        omega = math.log(variance) * (1.0 - beta) if exponential else variance * (1.0 - alpha - beta)
+        known = {"omega": omega, "alpha[1]": alpha, "beta[1]": beta, "nu": degrees, "eta": degrees}
+        start = np.array([known.get(name, 0.0) for name in found.params.index])
+        found = model.fit(disp="off", show_warning=False, starting_values=start, options=_ENOUGH)
+    return found, len(_STARTS) - len(starts)
