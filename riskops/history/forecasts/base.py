@@ -30,6 +30,7 @@ __all__ = [
     "check_sample",
     "located",
     "losses_ahead",
+    "standardised",
     "window_starts",
 ]
 
@@ -156,9 +157,11 @@ def window_starts(ends: Integers, window: int | None) -> Integers:
 
 def losses_ahead(returns: Floats, *, days: int) -> Floats:
     """The loss over the ``days`` returns from each position on, ``(len(returns) - days + 1,)``: minus their sum."""
-    if days == 1:
-        return -returns
-    return -np.lib.stride_tricks.sliding_window_view(returns, days).sum(axis=-1)
+    count = max(len(returns) - days + 1, 0)
+    total = returns[:count].copy()
+    for day in range(1, days):  # day by day: the order of a sum by NumPy depends on the shape of what is summed
+        total += returns[day : day + count]
+    return -total
 
 
 class Law(Protocol):
@@ -187,5 +190,12 @@ def located(law: Law, location: Floats, scale: Floats, *, levels: Sequence[float
     return Prediction(
         value_at_risk=location + scale * quantile[:, None],
         expected_shortfall=location + scale * shortfall[:, None],
-        probability=lambda losses: law.probability((losses - location) / scale),
+        probability=lambda losses: law.probability(standardised(losses, location, scale)),
     )
+
+
+def standardised(losses: Floats, location: Floats, scale: Floats) -> Floats:
+    """``(losses - location) / scale``; its limit where the scale is zero, as after returns that did not vary."""
+    distance = losses - location
+    limit = np.where(distance == 0.0, 0.0, np.copysign(np.inf, distance))
+    return np.divide(distance, scale, out=limit, where=scale > 0.0)
