@@ -1,0 +1,304 @@
+"""Parametric forecasts: independent losses of one law, normal, Student t or skewed t, with estimated parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from riskops.checks import check_integer, check_one_of
+from riskops.history.forecasts.base import Floats, Integers, Law, Prediction, check_sample, located
+from riskops.history.forecasts.laws import EmpiricalLaw, NormalLaw, SkewedTLaw, StudentTLaw
+from riskops.history.forecasts.simulated import PATHS, SEED, SampleTail, sample_tail, simulated_sum
+from riskops.history.forecasts.t_likelihood import FEWEST_DEGREES, MOST_DEGREES, MOST_SKEWNESS, TFit, fit_t
+from riskops.history.forecasts.window_moments import window_moments
+
+__all__ = ["Normal", "NormalFit", "SkewedT", "StudentT", "StudentTFit"]
+
+#: An estimate nearer to the end of its range than this is reported as being there.
+_AT_BOUND = 1e-6
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal losses with the mean and the deviation of the window.
+
+    ``VaR = -days mean + sqrt(days) deviation z`` and ``ES = -days mean + sqrt(days) deviation density(z) / (1 -
+    level)``: over several days the law of a sum of independent normal returns, exactly.
+
+    Parameters
+    ----------
+    mean
+        ``"sample"``: the window's mean, and its deviation with divisor n - 1. ``"zero"``: none, and the root of the
+        mean squared return.
+
+    Examples
+    --------
+    >>> returns = np.array([0.01, -0.02, 0.015, -0.01])
+    >>> told = Normal().fit(returns, levels=(0.99,), days=1).predict(returns, np.array([4]), window=None)
+    >>> told.value_at_risk.round(6).tolist(), told.expected_shortfall.round(6).tolist()
+    ([[0.039682]], [[0.04528]])
+    """
+
+    mean: str = "sample"
+
+    def __post_init__(self) -> None:
+        check_one_of("mean", self.mean, ("sample", "zero"))
+
+    @property
+    def name(self) -> str:
+        """The method's name in results."""
+        return "normal" if self.mean == "sample" else "normal_zero_mean"
+
+    @property
+    def estimated(self) -> bool:
+        """Nothing is held fixed: every forecast takes the moments of its own window."""
+        return False
+
+    @property
+    def least(self) -> int:
+        """The fewest returns."""
+        return 2
+
+    def horizon_rule(self, days: int) -> str:
+        """The sum of normal losses is normal."""
+        check_integer("days", days, at_least=1)
+        return "one day ahead" if days == 1 else "sum of independent normals"
+
+    def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> NormalFit:
+        """Check the sample; nothing is estimated."""
+        check_sample(self.name, returns, least=self.least)
+        return NormalFit(self.mean, tuple(levels), check_integer("days", days, at_least=1))
+
+    def record(self) -> dict[str, Any]:
+        """The kind and all settings."""
+        return {"kind": "normal", "mean": self.mean}
+
+
+@dataclass(frozen=True)
+class NormalFit:
+    """The settings; the moments of a day's forecast are those of the returns before it."""
+
+    mean: str
+    levels: tuple[float, ...]
+    days: int
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """None."""
+        return {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def predict(self, returns: Floats, ends: Integers, *, window: int | None) -> Prediction:
+        """Forecast from the moments of each day's window; of equal returns, from a deviation of zero."""
+        moments = window_moments(returns, ends, window=window, least=2)
+        if self.mean == "zero":
+            location, variance = np.zeros(len(ends)), moments.second + moments.mean**2
+        else:
+            location, variance = -moments.mean, moments.second * moments.number / (moments.number - 1.0)
+        return located(NormalLaw(), self.days * location, np.sqrt(self.days * variance), levels=self.levels)
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """Student t losses, fitted by maximum likelihood: location, scale and degrees of freedom.
+
+    The scale is fitted directly and not through the variance, which is infinite from two degrees of freedom down. Over
+    several days the loss is a sum of independent t losses, which is no t: it is simulated, and carries its errors.
+
+    Parameters
+    ----------
+    paths, seed
+        Of the simulation over several days.
+
+    References
+    ----------
+    McNeil, Frey and Embrechts (2005), Quantitative Risk Management, 2.2.4.
+
+    Examples
+    --------
+    >>> fit = StudentT().fit(0.01 * np.sinh(np.linspace(-3.0, 3.0, 199)), levels=(0.99,), days=1)
+    >>> sorted(fit.parameters)
+    ['degrees_of_freedom', 'location', 'scale']
+    """
+
+    paths: int = PATHS
+    seed: int = SEED
+
+    def __post_init__(self) -> None:
+        _check_simulation(self.paths, self.seed)
+
+    @property
+    def name(self) -> str:
+        """The method's name in results."""
+        return "student_t" + _simulation_name(self.paths, self.seed)
+
+    @property
+    def estimated(self) -> bool:
+        """The parameters are held fixed between fits."""
+        return True
+
+    @property
+    def least(self) -> int:
+        """The fewest returns."""
+        return 30
+
+    def horizon_rule(self, days: int) -> str:
+        """One day from the law, several by simulation."""
+        check_integer("days", days, at_least=1)
+        return "one day ahead" if days == 1 else "simulated sum of independent days"
+
+    def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> StudentTFit:
+        """Fit by maximum likelihood."""
+        losses = -check_sample("student_t", returns, least=self.least)
+        found = fit_t(losses, skewed=False, method="student_t")
+        return _t_fit(found, levels=levels, days=days, paths=self.paths, seed=self.seed, skewed=False)
+
+    def record(self) -> dict[str, Any]:
+        """The kind and all settings."""
+        return {"kind": "student_t", "paths": self.paths, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class SkewedT:
+    """Skewed Student t losses (Hansen's), fitted by maximum likelihood: mode, scale, degrees of freedom and skewness.
+
+    ``skewness`` among the parameters is that of returns: below zero, the losses are the longer tail. Fitted and carried over several days as :class:`StudentT` is.
+
+    Parameters
+    ----------
+    paths, seed
+        Of the simulation over several days.
+
+    References
+    ----------
+    Hansen (1994), Autoregressive conditional density estimation, International Economic Review 35.
+
+    Examples
+    --------
+    >>> fit = SkewedT().fit(0.01 * np.sinh(np.linspace(-4.0, 3.0, 199)), levels=(0.99,), days=1)
+    >>> fit.parameters["skewness"] < 0.0
+    True
+    """
+
+    paths: int = PATHS
+    seed: int = SEED
+
+    def __post_init__(self) -> None:
+        _check_simulation(self.paths, self.seed)
+
+    @property
+    def name(self) -> str:
+        """The method's name in results."""
+        return "skewed_t" + _simulation_name(self.paths, self.seed)
+
+    @property
+    def estimated(self) -> bool:
+        """The parameters are held fixed between fits."""
+        return True
+
+    @property
+    def least(self) -> int:
+        """The fewest returns."""
+        return 50
+
+    def horizon_rule(self, days: int) -> str:
+        """One day from the law, several by simulation."""
+        check_integer("days", days, at_least=1)
+        return "one day ahead" if days == 1 else "simulated sum of independent days"
+
+    def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> StudentTFit:
+        """Fit by maximum likelihood."""
+        losses = -check_sample("skewed_t", returns, least=self.least)
+        found = fit_t(losses, skewed=True, method="skewed_t")
+        return _t_fit(found, levels=levels, days=days, paths=self.paths, seed=self.seed, skewed=True)
+
+    def record(self) -> dict[str, Any]:
+        """The kind and all settings."""
+        return {"kind": "skewed_t", "paths": self.paths, "seed": self.seed}
+
+
+@dataclass(frozen=True, eq=False)
+class StudentTFit:
+    """A fitted t, skewed or not, and where it was simulated the tail of the sum over the days."""
+
+    parameters: dict[str, float]
+    notes: tuple[str, ...]
+    levels: tuple[float, ...]
+    #: The loss is ``location + scale * innovation``, and its innovation has this law.
+    location: float
+    scale: float
+    law: Law
+    tail: SampleTail | None
+
+    def predict(self, returns: Floats, ends: Integers, *, window: int | None) -> Prediction:
+        """The same forecast for every day: independent losses of one law do not look back."""
+        n = len(ends)
+        if self.tail is None:
+            return located(self.law, np.full(n, self.location), np.full(n, self.scale), levels=self.levels)
+        tail, law = self.tail, self.law
+
+        def daily(figure: Floats, location: float) -> Floats:
+            return np.repeat((location + self.scale * figure)[:, None], n, axis=1)
+
+        return Prediction(
+            value_at_risk=daily(tail.value_at_risk, self.location),
+            expected_shortfall=daily(tail.expected_shortfall, self.location),
+            probability=lambda losses: law.probability((losses - self.location) / self.scale),
+            value_at_risk_error=daily(tail.value_at_risk_error, 0.0),
+            expected_shortfall_error=daily(tail.expected_shortfall_error, 0.0),
+        )
+
+
+def _t_fit(found: TFit, *, levels: Sequence[float], days: int, paths: int, seed: int, skewed: bool) -> StudentTFit:
+    """What a maximum of the likelihood says over some days."""
+    check_integer("days", days, at_least=1)
+    parameters = {"location": -found.location, "scale": found.scale, "degrees_of_freedom": found.degrees}
+    if skewed:
+        parameters["skewness"] = -found.skewness
+    law: Law = StudentTLaw(found.degrees, unit_variance=False)
+    if skewed:
+        law = SkewedTLaw(found.degrees, found.skewness, unit_variance=False)
+    tail = None
+    if days > 1:
+        total = simulated_sum(law, days=days, paths=paths, seed=seed)
+        law, tail = EmpiricalLaw(total), sample_tail(total, levels=levels)
+    return StudentTFit(
+        parameters=parameters,
+        notes=tuple(_notes(found)),
+        levels=tuple(levels),
+        location=days * found.location,
+        scale=found.scale,
+        law=law,
+        tail=tail,
+    )
+
+
+def _notes(found: TFit) -> list[str]:
+    """What is said of estimates at the end of their range."""
+    notes = []
+    if found.degrees <= FEWEST_DEGREES * (1.0 + _AT_BOUND):
+        notes.append(
+            f"degrees of freedom are at their lower bound {FEWEST_DEGREES:g}; the expected shortfall is nearly infinite"
+        )
+    elif found.degrees >= MOST_DEGREES * (1.0 - _AT_BOUND):
+        notes.append(f"degrees of freedom are at their upper bound {MOST_DEGREES:g}; the tails are those of a normal")
+    if abs(found.skewness) >= MOST_SKEWNESS - _AT_BOUND:
+        notes.append(f"skewness is at its bound, {-found.skewness:+g}")
+    return notes
+
+
+def _check_simulation(paths: object, seed: object) -> None:
+    check_integer("paths", paths, at_least=1)
+    check_integer("seed", seed, at_least=0, below=2**64)
+
+
+def _simulation_name(paths: int, seed: int) -> str:
+    """What of a simulation's settings shows in a method's name."""
+    return (f"_{paths}_paths" if paths != PATHS else "") + (f"_seed_{seed}" if seed != SEED else "")
