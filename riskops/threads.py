@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,19 @@ _SYMBOLS = tuple(
 )
 
 
+_lock = threading.Lock()
+_inside = 0  # how many blocks are pinned now; they may be nested, and run in several threads at once
+_restore = ExitStack()
+_told: tuple[str, ...] = ()
+
+
 @contextmanager
 def pinned_threads() -> Iterator[tuple[str, ...]]:
     """Run the block with one thread in every linear algebra pool that NumPy and SciPy brought along.
 
     The environment pins what is loaded inside the block, processes included. Libraries that are loaded already read it
-    no more, so the OpenBLAS of the wheels is told directly; one that came from elsewhere is left as it is.
+    no more, so the OpenBLAS of the wheels is told directly; one that came from elsewhere is left as it is. Blocks may
+    be nested, and run in several threads at once: the first to enter pins, the last to leave restores.
 
     Returns
     -------
@@ -45,6 +53,22 @@ def pinned_threads() -> Iterator[tuple[str, ...]]:
     ...     all("openblas" in name for name in libraries)
     True
     """
+    global _inside, _told
+    with _lock:
+        if not _inside:
+            _told = _restore.enter_context(_pinned())
+        _inside += 1
+    try:
+        yield _told
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _restore.close()
+
+
+@contextmanager
+def _pinned() -> Iterator[tuple[str, ...]]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     pools = _pools()
     threads = {name: get() for name, (get, _) in pools.items()}
