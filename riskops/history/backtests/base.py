@@ -176,10 +176,11 @@ def _judge_arrays(
         valid = np.isfinite(days[0][case]) & np.isfinite(days[1][case])
         if not valid.any():
             continue
-        outcomes = Outcomes(*(array[case][valid] for array in days), float(levels[case]))
+        kept = [array[case][valid] for array in days]
+        outcomes = Outcomes(kept[0], kept[1], kept[2], kept[3], float(levels[case]))
         for i, test in enumerate(tests):
             result = test.run(outcomes)
             found[case][i, :2] = result
-            if simulations and test.simulate is not None and np.isfinite(result.statistic):
+            if simulations and test.simulate is not None and not np.isnan(result.statistic):
                 found[case][i, 2] = test.simulate(outcomes, result.statistic, simulations, seed)
     return found
