@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import dask.array as da
 import numpy as np
@@ -27,7 +27,7 @@ from riskops.history.series import Missing, Series, check_returns, day_text, rea
 from riskops.schema import variable
 from riskops.threads import pinned_threads
 
-__all__ = ["SCHEMES", "rolling_forecasts"]
+__all__ = ["SCHEMES", "Memory", "Rolled", "rolled", "rolling_forecasts"]
 
 Scheme = Literal["rolling", "expanding"]
 SCHEMES = ("rolling", "expanding")
@@ -92,6 +92,18 @@ class Rolled:
     def note(self, text: str) -> None:
         """Count a note."""
         self.notes[text] = self.notes.get(text, 0) + 1
+
+
+class Memory(Protocol):
+    """Where what a task found is kept, by method and series, and found again by the same work begun anew."""
+
+    def recall(self, key: str) -> Rolled | None:
+        """What was kept under a key; None where nothing was."""
+        ...
+
+    def keep(self, key: str, found: Rolled) -> None:
+        """Keep what was found."""
+        ...
 
 
 def rolling_forecasts(
@@ -185,6 +197,37 @@ def rolling_forecasts(
     >>> int(found["breach"].sum().compute()), found.sizes["observation"]
     (3, 50)
     """
+    return rolled(
+        returns,
+        methods=methods,
+        level=level,
+        horizon=horizon,
+        window=window,
+        refit_every=refit_every,
+        scheme=scheme,
+        start=start,
+        missing=missing,
+        failures=failures,
+        series_per_task=series_per_task,
+    )
+
+
+def rolled(
+    returns: xr.Dataset,
+    *,
+    methods: Methods,
+    level: float | Sequence[float],
+    horizon: int,
+    window: int,
+    refit_every: int,
+    scheme: Scheme,
+    start: str | np.datetime64 | int | None,
+    missing: Missing = "error",
+    failures: Failures,
+    series_per_task: int = 1,
+    memory: Memory | None = None,
+) -> xr.Dataset:
+    """:func:`rolling_forecasts`, with a memory of what was forecast before; a run that is resumed has one."""
     chosen = choose_methods(methods)
     levels = check_levels("level", level)
     days = check_integer("horizon", horizon, at_least=1)
@@ -205,7 +248,7 @@ def rolling_forecasts(
             f"window: {window} returns before the first forecast leave none of the {len(series.dates)} observations "
             f"for a horizon of {days}"
         )
-    results, losses = _tasks(series, chosen, roll, len(origins))
+    results, losses = _tasks(series, chosen, roll, len(origins), memory)
     coords = {
         "method": [one.name for one in chosen],
         series.dim: list(series.names),
@@ -230,7 +273,9 @@ def _first(series: Series, start: str | np.datetime64 | int | None, window: int)
     return first
 
 
-def _tasks(series: Series, chosen: Sequence[Forecaster], roll: Roll, days: int) -> tuple[da.Array, da.Array]:
+def _tasks(
+    series: Series, chosen: Sequence[Forecaster], roll: Roll, days: int, memory: Memory | None
+) -> tuple[da.Array, da.Array]:
     """The symbolic layers: an object with all forecasts for each method and series, and the losses that came."""
     members = np.empty(len(chosen), object)
     members[:] = chosen
@@ -252,6 +297,7 @@ def _tasks(series: Series, chosen: Sequence[Forecaster], roll: Roll, days: int) 
         dates,
         "t",
         roll=roll,
+        memory=memory,
         concatenate=True,
         dtype=object,
         meta=np.empty((0, 0), object),
@@ -278,7 +324,13 @@ def _loss_block(values: Floats, *, roll: Roll) -> Floats:
 
 
 def _roll_block(
-    methods: npt.NDArray[Any], values: Floats, names: npt.NDArray[Any], dates: npt.NDArray[Any], *, roll: Roll
+    methods: npt.NDArray[Any],
+    values: Floats,
+    names: npt.NDArray[Any],
+    dates: npt.NDArray[Any],
+    *,
+    roll: Roll,
+    memory: Memory | None,
 ) -> npt.NDArray[Any]:
     check_returns(values, [str(name) for name in names], dates, missing=roll.missing)
     out = np.empty((len(methods), values.shape[1]), object)
