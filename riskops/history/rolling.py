@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
@@ -23,11 +23,12 @@ from riskops.checks import check_integer, check_levels, check_one_of
 from riskops.errors import InputError
 from riskops.history.fitting import Failures, Methods, Picked, Unfit, check_failures, choose_methods, picked, said
 from riskops.history.forecasts.base import Fit, Floats, Forecaster, Integers, losses_ahead
+from riskops.history.rolled import Memory, Rolled
 from riskops.history.series import Missing, Series, check_returns, day_text, read_series
 from riskops.schema import variable
 from riskops.threads import pinned_threads
 
-__all__ = ["SCHEMES", "Memory", "Rolled", "rolled", "rolling_forecasts"]
+__all__ = ["SCHEMES", "rolled", "rolling_forecasts"]
 
 Scheme = Literal["rolling", "expanding"]
 SCHEMES = ("rolling", "expanding")
@@ -64,46 +65,6 @@ class Roll:
     def origins(self, observations: int) -> Integers:
         """The rows that forecasts are made before: every one, or every ``days``-th so that no two losses overlap."""
         return np.arange(self.first, observations - self.days + 1, self.days)
-
-
-@dataclass(eq=False)
-class Rolled:
-    """What one task found for one series; the days of all arrays are the forecasts of the grid."""
-
-    value_at_risk: Floats
-    expected_shortfall: Floats
-    value_at_risk_error: Floats
-    expected_shortfall_error: Floats
-    breach: npt.NDArray[np.bool_]
-    probability: Floats
-    refitted: npt.NDArray[np.bool_]
-    failed: npt.NDArray[np.bool_]
-    notes: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @classmethod
-    def empty(cls, levels: int, days: int) -> Rolled:
-        """No forecast on any day."""
-        first, second, third, fourth = (np.full((levels, days), np.nan) for _ in range(4))
-        no = np.zeros(days, np.bool_)
-        breach = np.zeros((levels, days), np.bool_)
-        return cls(first, second, third, fourth, breach, np.full(days, np.nan), no, no.copy())
-
-    def note(self, text: str) -> None:
-        """Count a note."""
-        self.notes[text] = self.notes.get(text, 0) + 1
-
-
-class Memory(Protocol):
-    """Where what a task found is kept, by method and series, and found again by the same work begun anew."""
-
-    def recall(self, key: str) -> Rolled | None:
-        """What was kept under a key; None where nothing was."""
-        ...
-
-    def keep(self, key: str, found: Rolled) -> None:
-        """Keep what was found."""
-        ...
 
 
 def rolling_forecasts(
