@@ -38,6 +38,7 @@ METHODS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "conditional_evt": ("filtered", "ConditionalExtremes", {}),
     "caviar_symmetric": ("caviar", "Caviar", {"dynamics": "symmetric"}),
     "caviar_asymmetric": ("caviar", "Caviar", {"dynamics": "asymmetric"}),
+    "caviar_indirect_garch": ("caviar", "Caviar", {"dynamics": "indirect_garch"}),
 }
 
 
