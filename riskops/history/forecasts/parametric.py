@@ -169,7 +169,8 @@ class StudentT:
 class SkewedT:
     """Skewed Student t losses (Hansen's), fitted by maximum likelihood: mode, scale, degrees of freedom and skewness.
 
-    ``skewness`` among the parameters is that of returns: below zero, the losses are the longer tail. Fitted and carried over several days as :class:`StudentT` is.
+    ``skewness`` among the parameters is that of returns: below zero, the losses are the longer tail. Fitted and carried
+    over several days as :class:`StudentT` is.
 
     Parameters
     ----------
