@@ -285,7 +285,9 @@ _HISTORY_OPTIONAL = ("test", "method", "member", "score_name", *_SERIES, "horizo
 def _build() -> dict[str, VariableSpec]:
     specs = {spec.name: spec for spec in _SPECS}
     for spec in _HISTORY:
-        specs[spec.name] = replace(spec, optional=tuple(dim for dim in spec.dims if dim in _HISTORY_OPTIONAL))
+        # a forecast of the day after the last observation has no date
+        absent = {*_HISTORY_OPTIONAL, *(["observation"] if spec.name.startswith("forecast_") else [])}
+        specs[spec.name] = replace(spec, optional=tuple(dim for dim in spec.dims if dim in absent))
     for spec in (*_MEASURES, *_CURVES):
         specs[spec.name] = VariableSpec(
             spec.name, spec.dims, spec.unit, spec.doc, "loss positive" if spec.unit == MONEY else "", _LEADING, True

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -21,10 +20,11 @@ from dask.base import tokenize
 
 from riskops.checks import check_integer, check_levels, check_one_of
 from riskops.errors import InputError
-from riskops.history.fitting import Failures, Methods, Picked, Unfit, check_failures, choose_methods, picked, said
+from riskops.history.fitting import Failures, Methods, Unfit, check_failures, choose_methods, fitted, said
 from riskops.history.forecasts.base import Fit, Floats, Forecaster, Integers, losses_ahead
 from riskops.history.rolled import Memory, Rolled
 from riskops.history.series import Missing, Series, check_returns, day_text, read_series
+from riskops.history.tasks import Picked, method_tasks, picked, series_task
 from riskops.schema import variable
 from riskops.threads import pinned_threads
 
@@ -209,7 +209,8 @@ def rolled(
             f"window: {window} returns before the first forecast leave none of the {len(series.dates)} observations "
             f"for a horizon of {days}"
         )
-    results, losses = _tasks(series, chosen, roll, len(origins), memory)
+    results = method_tasks(_roll_block, series, chosen, roll, stage="roll", memory=memory)
+    losses = series_task(_loss_block, series, roll, stage="losses", dtype=np.float64, days=len(origins))
     coords = {
         "method": [one.name for one in chosen],
         series.dim: list(series.names),
@@ -234,54 +235,9 @@ def _first(series: Series, start: str | np.datetime64 | int | None, window: int)
     return first
 
 
-def _tasks(
-    series: Series, chosen: Sequence[Forecaster], roll: Roll, days: int, memory: Memory | None
-) -> tuple[da.Array, da.Array]:
-    """The symbolic layers: an object with all forecasts for each method and series, and the losses that came."""
-    members = np.empty(len(chosen), object)
-    members[:] = chosen
-    settings = [(type(one).__qualname__, one.record()) for one in chosen]
-    token = tokenize(series.values.name, series.names, series.dates, settings, roll)
-    methods = da.from_array(members, chunks=1, name=f"methods-{token}", meta=np.empty(0, object))
-    groups = series.values.chunks[1]
-    names = da.from_array(np.array(series.names), chunks=(groups,), name=f"series-{token}")
-    dates = da.from_array(series.dates, chunks=-1, name=f"dates-{token}")
-    results = da.blockwise(
-        _roll_block,
-        "ms",
-        methods,
-        "m",
-        series.values,
-        "ts",
-        names,
-        "s",
-        dates,
-        "t",
-        roll=roll,
-        memory=memory,
-        concatenate=True,
-        dtype=object,
-        meta=np.empty((0, 0), object),
-        name=f"forecast-roll-{token}",
-    )
-    losses = da.blockwise(
-        _loss_block,
-        "so",
-        series.values,
-        "ts",
-        roll=roll,
-        concatenate=True,
-        new_axes={"o": days},
-        dtype=np.float64,
-        meta=np.empty((0, 0)),
-        name=f"forecast-losses-{token}",
-    )
-    return results, losses
-
-
-def _loss_block(values: Floats, *, roll: Roll) -> Floats:
-    origins = roll.origins(len(values))
-    return np.stack([losses_ahead(np.ascontiguousarray(column), days=roll.days)[origins] for column in values.T])
+def _loss_block(values: Floats, *, settings: Roll) -> Floats:
+    origins = settings.origins(len(values))
+    return np.stack([losses_ahead(np.ascontiguousarray(column), days=settings.days)[origins] for column in values.T])
 
 
 def _roll_block(
@@ -290,15 +246,22 @@ def _roll_block(
     names: npt.NDArray[Any],
     dates: npt.NDArray[Any],
     *,
-    roll: Roll,
+    settings: Roll,
     memory: Memory | None,
 ) -> npt.NDArray[Any]:
-    check_returns(values, [str(name) for name in names], dates, missing=roll.missing)
+    check_returns(values, [str(name) for name in names], dates, missing=settings.missing)
     out = np.empty((len(methods), values.shape[1]), object)
     with pinned_threads():
         for m, s in np.ndindex(out.shape):
             method: Any = methods[m]
-            out[m, s] = roll_series(method, np.array(values[:, s]), roll, name=str(names[s]), dates=dates)
+            name, own = str(names[s]), np.array(values[:, s])
+            key = f"{method.name} {name} {tokenize(type(method).__qualname__, method.record(), settings, own)}"
+            found = None if memory is None else memory.recall(key)
+            if found is None:
+                found = roll_series(method, own, settings, name=name, dates=dates)
+                if memory is not None:
+                    memory.keep(key, found)
+            out[m, s] = found
     return out
 
 
@@ -359,11 +322,7 @@ class _Walk:
             self.out.refitted[self.places[at]] = True
             end = int(self.ends[at])
             begin = end - roll.window if roll.scheme == "rolling" else 0
-            self.fit = None
-            try:
-                self.fit = method.fit(self.own[begin:end], levels=roll.levels, days=roll.days)
-            except InputError as error:
-                raise Unfit(str(error)) from error
+            self.fit = fitted(method, self.own[begin:end], levels=roll.levels, days=roll.days)
             for text in self.fit.notes:
                 self.out.note(text)
         if not method.estimated and self.at_once:
