@@ -71,8 +71,7 @@ class ParetoFit:
         InputError
             The level lies below the threshold: more than ``N / n`` of the losses are beyond it.
         """
-        beyond = self.share_beyond(level)
-        return self.threshold + self.scale * float(pareto_quantile(np.array(beyond), self.shape))
+        return float(self.quantile_beyond(np.array(self.share_beyond(level))))
 
     def expected_shortfall(self, level: float) -> float:
         """``VaR / (1 - shape) + (scale - shape u) / (1 - shape)``.
@@ -82,23 +81,42 @@ class ParetoFit:
         InputError
             The level lies below the threshold, or the shape is 1 or more: the mean of the tail is infinite.
         """
-        quantile = self.value_at_risk(level)
+        return self.mean_beyond(self.share_beyond(level))
+
+    def quantile_beyond(self, share: Floats) -> Floats:
+        """The loss above which a share of the tail lies, of any shape."""
+        return self.threshold + self.scale * pareto_quantile(share, self.shape)
+
+    def mean_beyond(self, share: float) -> float:
+        """The average of the worst share of the tail's losses; an error where it is infinite."""
         if self.shape >= 1.0:
             raise InputError(
                 f"shape: {self.shape:.4g} of the fitted tail is not below 1, so its expected shortfall is infinite; "
                 "choose another threshold, or the estimator 'moments'"
             )
-        return quantile + (self.scale + self.shape * (quantile - self.threshold)) / (1.0 - self.shape)
+        excess = float(self.quantile_beyond(np.array(share))) - self.threshold
+        return self.threshold + (excess + self.scale) / (1.0 - self.shape)
+
+    def mass_above(self, loss: Floats) -> Floats:
+        """The probability of a loss above each, which are at or above the threshold."""
+        return self.tail_mass * pareto_mass((loss - self.threshold) / self.scale, self.shape)
+
+    def reaches(self, level: float) -> bool:
+        """Whether a level lies at or above the threshold: no more than ``N / n`` of the losses are beyond it."""
+        return self._share(level) <= 1
 
     def share_beyond(self, level: float) -> float:
         """``n (1 - level) / N``: the share of the tail beyond a level, at most 1."""
-        share = self.observations * (1 - exact_level(check_level("level", level))) / Fraction(self.exceedances)
+        share = self._share(level)
         if share > 1:
             raise InputError(
                 f"level: {level!r} lies below the threshold, above which are {self.exceedances} of "
                 f"{self.observations} losses; the fitted tail says nothing about it"
             )
         return float(share)
+
+    def _share(self, level: float) -> Fraction:
+        return self.observations * (1 - exact_level(check_level("level", level))) / self.exceedances
 
 
 def pareto_quantile(mass: Floats, shape: float) -> Floats:
@@ -157,24 +175,25 @@ def fit_pareto(
     -----
     With ``theta = shape / scale`` the likelihood is at its largest for ``shape = mean log(1 + theta y)``, which leaves
     one unknown (Grimshaw 1993): every change of sign of the slope of that profile is bracketed and solved to the last
-    digits, and the highest maximum is taken. Towards ``theta = -1 / max y`` the likelihood grows without bound at shapes
-    below -1, where it has no meaning; those are left out. The slope is summed as a power series near shape zero, so that
-    the exponential distribution is an ordinary point.
+    digits, and the highest maximum is taken. Towards ``theta = -1 / max y`` the likelihood grows without bound, at
+    shapes below -1 where it has no meaning; those are left out. The slope is summed as a power series near shape zero,
+    so that the exponential distribution is an ordinary point.
 
     References
     ----------
     Grimshaw (1993), Computing maximum likelihood estimates for the generalized Pareto distribution. Hosking and Wallis
-    (1987), Parameter and quantile estimation for the generalized Pareto distribution. McNeil, Frey and Embrechts (2015),
-    Quantitative Risk Management, 5.2. Smith (1985), Maximum likelihood estimation in a class of nonregular cases.
+    (1987), Parameter and quantile estimation for the generalized Pareto distribution. McNeil, Frey and Embrechts
+    (2015), Quantitative Risk Management, 5.2. Smith (1985), Maximum likelihood estimation in a class of nonregular
+    cases.
 
     Examples
     --------
     >>> losses = [1.0 / (1.0 - (i + 0.5) / 1000) ** 0.5 for i in range(1000)]
     >>> fit = fit_pareto(losses, threshold=2.0)
     >>> fit.exceedances, round(fit.shape, 2), round(fit.scale, 2)
-    (250, 0.49, 1.01)
+    (250, 0.49, 1.0)
     >>> round(fit.value_at_risk(0.99), 2), round(fit.expected_shortfall(0.99), 2)
-    (9.96, 19.63)
+    (9.93, 19.66)
     """
     ordered = np.sort(check_finite("losses", losses).ravel())
     check_one_of("estimator", estimator, ESTIMATORS)
@@ -329,7 +348,7 @@ def _moments(excesses: Floats) -> tuple[float, float]:
 
 
 def _moments_covariance(n: int, shape: float, scale: float) -> Floats:
-    """Asymptotic covariance of the estimates by moments (Hosking and Wallis 1987, equation 9); NaN from shape 1/2 on."""
+    """Asymptotic covariance of the estimates by moments (Hosking and Wallis 1987); NaN from shape 1/2 on."""
     if shape >= 0.5:
         return np.full((2, 2), np.nan)
     shapes = (1.0 - shape) * (1.0 - shape + 2.0 * shape**2) * (2.0 - shape) ** 2
