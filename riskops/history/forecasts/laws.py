@@ -117,6 +117,10 @@ class StudentTLaw:
         """The smallest loss that is not exceeded with each probability."""
         return np.asarray(self.scale * stdtrit(self.degrees, probability))
 
+    def quantile_of_normal(self, z: Floats) -> Floats:
+        """The quantile at the probability of a standard normal below each ``z``, to full precision in both tails."""
+        return np.asarray(np.copysign(self.scale * stdtrit(self.degrees, ndtr(-np.abs(z))), z))
+
     def shortfall(self, level: float) -> float:
         """The average of the quantile function beyond ``level``."""
         mass = _mass(level)
@@ -175,14 +179,20 @@ class SkewedTLaw:
 
     def quantile(self, probability: Floats) -> Floats:
         """The smallest loss that is not exceeded with each probability."""
-        mode, scale = self.mode_and_scale()
         given = np.asarray(probability, np.float64)
-        below = given < 0.5 * (1.0 - self.skewness)
-        side = np.where(below, 1.0 - self.skewness, 1.0 + self.skewness)
-        # of either half the probability towards its own end, so that both tails keep full precision
-        outer = np.where(below, given, 1.0 - given) / side
-        half = stdtrit(self.degrees, np.minimum(outer, 0.5))
-        return np.asarray(mode + scale * side * np.where(below, half, -half))
+        return self._quantile(given, 1.0 - given)
+
+    def quantile_of_normal(self, z: Floats) -> Floats:
+        """The quantile at the probability of a standard normal below each ``z``, to full precision in both tails."""
+        return self._quantile(ndtr(z), ndtr(-z))
+
+    def _quantile(self, below: Floats, above: Floats) -> Floats:
+        """From the probabilities on either side; each half uses that towards its own end."""
+        mode, scale = self.mode_and_scale()
+        lower = below < 0.5 * (1.0 - self.skewness)
+        side = np.where(lower, 1.0 - self.skewness, 1.0 + self.skewness)
+        half = stdtrit(self.degrees, np.minimum(np.where(lower, below, above) / side, 0.5))
+        return np.asarray(mode + scale * side * np.where(lower, half, -half))
 
     def shortfall(self, level: float) -> float:
         """The average of the quantile function beyond ``level``."""

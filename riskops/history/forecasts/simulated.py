@@ -12,20 +12,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from riskops.checks import check_integer
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, Law
+from riskops.history.forecasts.laws import NormalLaw, SkewedTLaw, StudentTLaw
 from riskops.reductions import Z95, interval_ranks, quantile_and_shortfall, shortfall_error
 from riskops.rng import fill_normals, fill_uniforms, tile_counters
 
-__all__ = ["PATHS", "SEED", "SampleTail", "normals", "sample_tail", "simulated_sum", "uniforms"]
+__all__ = ["PATHS", "SEED", "SampleTail", "draws", "normals", "sample_tail", "simulated_sum", "uniforms"]
 
 #: What forecasters simulate with unless they are told otherwise.
 PATHS = 65_536
 SEED = 1
 
 _BELOW_ONE = float(np.nextafter(1.0, 0.0))
+
+#: The grid of normal quantiles of :func:`draws`: no normal of the generator lies beyond 9.17.
+_REACH, _CELLS_PER_UNIT = 9.25, 256
 
 
 def uniforms(*, paths: int, days: int, seed: int, stream: int = 0) -> Floats:
@@ -55,6 +60,36 @@ def normals(*, paths: int, days: int, seed: int, stream: int = 0) -> Floats:
     for day in range(days):
         fill_normals(out[day : day + 1], counters, seed=seed, step=day, stream=stream)
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _interpolate(z, values, first, cells_per_unit):  # type: ignore[no-untyped-def]
+    """Replace each ``z`` by the cubic through the four values of an even grid around it."""
+    for row in range(z.shape[0]):
+        for path in range(z.shape[1]):
+            at = (z[row, path] - first) * cells_per_unit
+            cell = min(max(np.int64(at), 1), values.shape[0] - 3)
+            t = at - cell
+            before, here, after, beyond = values[cell - 1], values[cell], values[cell + 1], values[cell + 2]
+            inner = here * (1.0 - t) * (1.0 + t) * (2.0 - t) + after * t * (1.0 + t) * (2.0 - t)
+            outer = before * t * (1.0 - t) * (2.0 - t) + beyond * t * (1.0 - t) * (1.0 + t)
+            z[row, path] = inner / 2.0 - outer / 6.0
+
+
+def draws(law: Law, *, paths: int, days: int, seed: int, stream: int = 0) -> Floats:
+    """Independent draws of a law, ``(days, paths)``, by inversion of the draws of :func:`uniforms`.
+
+    Quantiles of Student's t are slow; those of the t laws are interpolated in the normal quantile, which errs by less
+    than 1e-7 of a draw or of the law's unit. Those of a normal are the generator's own.
+    """
+    if isinstance(law, NormalLaw):
+        return normals(paths=paths, days=days, seed=seed, stream=stream)
+    if isinstance(law, StudentTLaw | SkewedTLaw):
+        z = normals(paths=paths, days=days, seed=seed, stream=stream)
+        grid = np.arange(-_REACH, _REACH + 0.5 / _CELLS_PER_UNIT, 1.0 / _CELLS_PER_UNIT)
+        _interpolate(z, law.quantile_of_normal(grid), grid[0], float(_CELLS_PER_UNIT))
+        return z
+    return law.quantile(uniforms(paths=paths, days=days, seed=seed, stream=stream))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +137,12 @@ def sample_tail(losses: Floats, *, levels: Sequence[float]) -> SampleTail:
 
 
 def simulated_sum(law: Law, *, days: int, paths: int, seed: int) -> Floats:
-    """Sums of ``days`` independent draws of a law, ``(paths,)``, ascending: draws by inversion, added day by day.
+    """Sums of ``days`` independent draws of a law, ``(paths,)``, ascending; added day by day.
 
     A loss of ``location + scale * innovation`` a day is then ``days * location + scale * sum``.
     """
     total = np.zeros(paths)
-    for row in uniforms(paths=paths, days=days, seed=seed):
-        total += law.quantile(row)
+    for row in draws(law, paths=paths, days=days, seed=seed):
+        total += row
     total.sort()
     return total
