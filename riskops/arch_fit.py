@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from riskops.errors import InputError
 
-__all__ = ["FEWEST", "INNOVATIONS", "MEANS", "VOLATILITIES", "ArchFit", "at_bound", "fit_arch"]
+__all__ = ["FEWEST", "INNOVATIONS", "MEANS", "VOLATILITIES", "ArchFit", "fit_arch"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,6 +77,18 @@ class ArchFit:
         found["beta"] = max(found["beta"], 0.0)
         return found
 
+    def at_bound(self) -> list[str]:
+        """The estimates at the end of their range, where standard errors mean little."""
+        found = self.estimates()
+        alpha, gamma, beta = found["alpha"], found["gamma"], found["beta"]
+        if self.exponential:
+            distances = {"persistence": 1.0 - beta}
+        else:
+            distances = {"alpha": alpha, "beta": beta, "persistence": 1.0 - alpha - gamma / 2.0 - beta}
+            if gamma != 0.0:
+                distances["alpha + gamma"] = alpha + gamma
+        return [name for name, distance in distances.items() if distance <= _AT_BOUND]
+
     def standard_errors(self) -> dict[str, float | None]:
         """The robust errors of the estimates of a GARCH or GJR-GARCH; None where one is not defined."""
         if self.exponential:
@@ -88,22 +100,40 @@ class ArchFit:
         }
 
     @property
+    def forgets(self) -> bool:
+        """Whether the filtered variances forget where they began.
+
+        An EGARCH's do where the mean of ``log |beta - (alpha |z| + gamma z) / 2|`` over the sample is below zero: by
+        this factor a day carries a small change of ``log h`` on (Straumann and Mikosch 2006). Otherwise they are chaos,
+        and differ by orders of magnitude with the last bits of the estimates. The others always do.
+        """
+        if not self.exponential:
+            return True
+        found = self.estimates()
+        z = np.asarray(self.result.std_resid)
+        carried = found["beta"] - 0.5 * (found["alpha"] * np.abs(z) + found["gamma"] * z)
+        with np.errstate(divide="ignore"):
+            return bool(np.mean(np.log(np.abs(carried))) < 0.0)
+
+    @property
     def log_likelihood(self) -> float:
         """Of the returns as they are."""
         return float(self.result.loglikelihood) + int(self.result.nobs) * math.log(self.scale)
 
 
-def at_bound(estimates: dict[str, float]) -> list[str]:
-    """The estimates of a GARCH or GJR-GARCH at the end of their range, where standard errors mean little."""
-    alpha, gamma, beta = estimates["alpha"], estimates["gamma"], estimates["beta"]
-    distances = {"alpha": alpha, "beta": beta, "persistence": 1.0 - alpha - gamma / 2.0 - beta}
-    if gamma != 0.0:
-        distances["alpha + gamma"] = alpha + gamma
-    return [name for name, distance in distances.items() if distance <= _AT_BOUND]
-
-
-def fit_arch(returns: Floats, *, deviation: float, volatility: str, innovations: str, mean: str, what: str) -> ArchFit:
+def fit_arch(
+    returns: Floats,
+    *,
+    deviation: float,
+    volatility: str,
+    innovations: str,
+    mean: str,
+    what: str,
+    invertible: bool = False,
+) -> ArchFit:
     """Fit ``VOLATILITIES[volatility]`` of orders one to a series of that standard deviation.
+
+    ``invertible`` keeps the ``alpha`` of an EGARCH from below zero: see :attr:`ArchFit.forgets`.
 
     The first fit that converges is taken, from arch's own starting values and then from others. Where the best estimate
     lies between bounds, the optimiser may end there without a way up and not call it converged, which depends on the
@@ -124,8 +154,23 @@ def fit_arch(returns: Floats, *, deviation: float, volatility: str, innovations:
         rescale=False,
     )
     exponential = process == "EGARCH"
+    if exponential and invertible:
+        model.volatility = _invertible_egarch()
     found, restarts = _converged(model, what, (deviation * scale) ** 2, exponential)
     return ArchFit(found, scale, restarts, found.convergence_flag != 0, exponential)
+
+
+def _invertible_egarch() -> Any:
+    from arch.univariate import EGARCH
+
+    class Invertible(EGARCH):
+        """With ``alpha`` at least zero the filter forgets, whatever the other parameters."""
+
+        def bounds(self, resids: Any) -> Any:
+            given = super().bounds(resids)
+            return [given[0], (0.0, np.inf), *given[2:]]
+
+    return Invertible(1, 1, 1)
 
 
 def _scale_of(deviation: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riskops.arch_fit import FEWEST, INNOVATIONS, MEANS, at_bound, fit_arch
+from riskops.arch_fit import FEWEST, INNOVATIONS, MEANS, fit_arch
 from riskops.errors import InputError
 from riskops.models.parameters import drift_of
 from riskops.models.sample import Sample
@@ -186,7 +186,7 @@ def _fit_one(
     return {
         "estimates": estimates,
         "standard_errors": found.standard_errors(),
-        "at_bound": at_bound(estimates),
+        "at_bound": found.at_bound(),
         "log_likelihood": found.log_likelihood,
         "iterations": int(result.optimization_result.nit),
         "restarts": found.restarts,
