@@ -72,6 +72,33 @@ def config(as_json: AsJson = False) -> None:
     _keys(Config, as_json)
 
 
+@app.command("backtest")
+@guarded
+def backtest(as_json: AsJson = False) -> None:
+    """The same for a backtest of forecasts, `job: var_backtest`."""
+    from riskops.config import BacktestConfig
+
+    _keys(BacktestConfig, as_json)
+
+
+@app.command("forecasters")
+@guarded
+def forecasters(as_json: AsJson = False) -> None:
+    """The methods that forecast VaR and ES from history."""
+    from riskops.history.forecasts import list_forecasters
+
+    _listing([{"method": name, "what it is": line} for name, line in list_forecasters().items()], as_json)
+
+
+@app.command("backtests")
+@guarded
+def backtests(as_json: AsJson = False) -> None:
+    """The tests of forecasts, each with its null hypothesis."""
+    from riskops.history.backtests import list_backtests
+
+    _listing([{"test": name, "null hypothesis": line} for name, line in list_backtests().items()], as_json)
+
+
 @app.command("analysis")
 @guarded
 def analysis(as_json: AsJson = False) -> None:

@@ -21,8 +21,9 @@ from riskops.errors import ClusterError, InputError, RiskopsError
 
 if TYPE_CHECKING:
     from riskops.cluster import Cluster
-    from riskops.config import Config
+    from riskops.config import JobConfig
     from riskops.progress import Progress
+    from riskops.run import RunDirectory
 
 __all__ = [
     "check_outlives",
@@ -37,6 +38,7 @@ __all__ = [
     "progress_bar",
     "say",
     "show",
+    "show_run",
     "write_file",
 ]
 
@@ -183,11 +185,11 @@ def cluster_keys(where: str | None, workers: int | None) -> dict[str, Any]:
     return keys if workers is None else keys | {"workers": workers}
 
 
-def load(path: Path, overrides: list[str] | None, where: str | None, workers: int | None) -> Config:
-    """The configuration with what the command line sets over it."""
-    from riskops.config import load_config
+def load(path: Path, overrides: list[str] | None, where: str | None, workers: int | None) -> JobConfig:
+    """The configuration with what the command line sets over it, of whatever kind of job."""
+    from riskops.config import load_job
 
-    return load_config(path, overrides=overrides_of(overrides, where, workers))
+    return load_job(path, overrides=overrides_of(overrides, where, workers))
 
 
 def overrides_of(given: list[str] | None, where: str | None, workers: int | None) -> list[str]:
@@ -261,6 +263,15 @@ def show(renderable: Any) -> None:
     from riskops.report import terminal
 
     terminal().print(renderable)
+
+
+def show_run(run: RunDirectory) -> None:
+    """Print what a finished run found, as its kind of job has it."""
+    from riskops.report import backtest_table, summary_table
+    from riskops.run import job_kind, open_run
+
+    table = summary_table if job_kind(run.manifest()) == "market_risk" else backtest_table
+    show(table(open_run(run.path)))
 
 
 def write_file(option: str, path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from riskops.cli.frame import (
     progress_bar,
     say,
     show,
+    show_run,
     write_file,
 )
 from riskops.cli.options import AsJson, ClusterName, ConfigPath, LogJson, MetricsPort, Overrides, Quiet, Workers
@@ -89,23 +90,26 @@ def run(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Simulate, measure, stress; print and keep the report.
+    """Do what a configuration says: simulate and stress, or backtest; keep the report.
 
     \b
     riskops run configs/market_risk.yaml
+    riskops run configs/var_backtest.yaml
     riskops run configs/market_risk.yaml --set simulation.paths=4194304 --set risk.levels=[0.99]
     riskops run configs/market_risk.yaml --cluster processes --workers 4 --dashboard
 
     The run's directory holds the report (report.html), all figures (results.json, figures.csv), the losses of every
     path (results.zarr) and the manifest. It appears when it is complete; an interrupted run can be resumed.
     """
+    from riskops.config import Config
     from riskops.run import RunDirectory, execute, new_run_id, prepare
     from riskops.run.manifest import target_line
 
     settings = load(config, overrides, cluster, workers)
     place = out if out is not None else Path(settings.store.root) / new_run_id(config.stem)
     RunDirectory(place).check_free()
-    check_outlives(settings.store.url)
+    if isinstance(settings, Config):
+        check_outlives(settings.store.url)
     job = prepare(settings, title=config.stem)
     watch = dashboard or settings.cluster.dashboard
     progress = progress_bar(quiet)
@@ -124,10 +128,7 @@ def run(
             performance=watch,
         )
     if not quiet:
-        from riskops.report import summary_table
-        from riskops.run import open_run
-
-        show(summary_table(open_run(done)))
+        show_run(RunDirectory(done))
         ended = RunDirectory(done).manifest().get("target")
         if ended is not None:
             print(f"target: {target_line(ended)}")

@@ -31,11 +31,18 @@ def profile(
     The first chunks of the job are computed twice, cut as in the whole: bare, one task after the other in one thread
     with a timer on each kernel, and on the cluster. Nothing is kept.
     """
+    from riskops.config import Config
+    from riskops.errors import ConfigError
     from riskops.observe.profile import profile_job
     from riskops.report import profile_table
     from riskops.run import prepare
 
     settings = load(config, overrides, cluster, workers)
+    if not isinstance(settings, Config):
+        raise ConfigError(
+            f"job: profile sets kernels against Dask in a simulation, and this is {settings.job}; for its time: "
+            "riskops runs show RUN --timings"
+        )
     job = prepare(settings, title=config.stem)
     with cluster_of(settings.cluster.model_dump(), quiet=True) as where:
         found = profile_job(job, cluster=where, root=Path(settings.store.root), chunks=chunks)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from riskops.cli.curve import curve
-from riskops.cli.frame import cluster_keys, cluster_of, guarded, kept, measured, progress_bar, say, show
+from riskops.cli.frame import cluster_keys, cluster_of, guarded, kept, measured, progress_bar, say, show, show_run
 from riskops.cli.options import AsJson, ClusterName, LogJson, MetricsPort, Quiet, Root, RunName, Workers, group
 
 __all__ = ["app"]
@@ -37,7 +37,7 @@ def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
     elif rows:
-        shown = ("run", "status", "created", "paths", "title")
+        shown = ("run", "job", "status", "created", "title")
         show(listing_table([{key: _short(row[key]) for key in shown if key in row} for row in rows]))
     else:
         say(f"riskops: no runs under {root}")
@@ -58,8 +58,8 @@ def show_(
 ) -> None:
     """Show a run's figures, timings or manifest (--json)."""
     from riskops.errors import StoreError
-    from riskops.report import summary_table, timings_table
-    from riskops.run import find_run, open_run
+    from riskops.report import timings_table
+    from riskops.run import find_run
 
     run = find_run(name, root=root)
     if as_json:
@@ -70,7 +70,7 @@ def show_(
             raise StoreError(f"{run.path}: the run is not complete, so it has no timings; {run.resume_command}")
         show(timings_table(record["timings"]))
     else:
-        show(summary_table(open_run(run.path)))
+        show_run(run)
 
 
 @app.command("verify")
@@ -110,8 +110,7 @@ def resume_(
     What is stored is checked and kept, what is missing is computed: where the run was begun, unless --cluster says
     otherwise.
     """
-    from riskops.report import summary_table
-    from riskops.run import find_run, open_run, resume
+    from riskops.run import RunDirectory, find_run, resume
 
     run = find_run(name, root=root)
     begun: dict[str, Any] = {} if run.complete else run.manifest()["configuration"].get("cluster", {})
@@ -124,7 +123,7 @@ def resume_(
     ):
         done = resume(run, cluster=where, progress=progress, break_lock=break_lock)
     if not quiet:
-        show(summary_table(open_run(done)))
+        show_run(RunDirectory(done))
     report = done / "report.html"
     print(f"report: {report}" if report.is_file() else f"run: {done}")
 

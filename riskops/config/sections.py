@@ -245,6 +245,9 @@ class Whole(Section):
 class Config(Whole):
     """A whole configuration."""
 
+    job: Literal["market_risk"] = key(
+        "market_risk", "market_risk", "What is computed; `riskops describe backtest` lists the keys of var_backtest."
+    )
     title: str | None = key(
         None, "a line of text or null", "Title of the report; null: the file's name.", max_length=200
     )

@@ -2,7 +2,7 @@
 
 from riskops.run.analyse import analyse, prepare_analysis, run_analysis
 from riskops.run.check import Replay, compare, replay, verify
-from riskops.run.directory import RunDirectory, find_run, list_runs, new_run_id, open_run
+from riskops.run.directory import RunDirectory, find_run, job_kind, list_runs, new_run_id, open_run
 from riskops.run.execute import execute, recorded_job, resume
 from riskops.run.job import RiskJob
 from riskops.run.planning import plan_job, plan_record
@@ -22,6 +22,7 @@ __all__ = [
     "compare",
     "execute",
     "find_run",
+    "job_kind",
     "list_runs",
     "market_risk",
     "new_run_id",

@@ -15,7 +15,8 @@ from riskops.errors import StoreError
 from riskops.market import log_returns, prices_checksum
 from riskops.models import calibrate
 from riskops.progress import Progress
-from riskops.run.directory import MANIFEST, RunDirectory, file_checksum, open_run, readable
+from riskops.run.backtest import BacktestJob, replayed_results
+from riskops.run.directory import MANIFEST, RunDirectory, file_checksum, job_kind, open_run, readable
 from riskops.run.execute import compute_results, recorded_job, results_text
 from riskops.run.lifecycle import PRICES
 from riskops.run.manifest import manifest_hash
@@ -26,7 +27,6 @@ from riskops.simulation.store import array_checksum, checksum, stored_digests
 
 __all__ = ["Replay", "compare", "replay", "verify"]
 
-KEY = ("portfolio", "scenario", "horizon", "measure", "level", "asset", "other_asset")
 VALUES = ("value", "standard_error", "low", "high", "effective_paths", "variance_reduction", "unit")
 
 
@@ -174,6 +174,9 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     True
     """
     manifest = _finished(run)
+    if job_kind(manifest) == BacktestJob.kind:
+        text = replayed_results(run, cluster=cluster, progress=progress)
+        return _replay(run, text, refit="parameters are fitted again in a replay, from the recorded prices")
     job = recorded_job(run)
     if job.device == "cuda" and not device_count():  # paths have the same bits on a CPU
         job = replace(job, device="cpu")
@@ -181,14 +184,18 @@ def replay(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     plan_job(job, cluster=cluster, place=run.path.parent)
     expect(progress, job, run)
     results, _ = compute_results(job, market_risk(job), cluster=cluster, progress=progress)
-    again, stored = json.loads(results_text(results)), _stored_results(run)
+    return _replay(run, results_text(results), refit=_refit(job.prices, manifest))
+
+
+def _replay(run: RunDirectory, text: str, *, refit: str) -> Replay:
+    again, stored = json.loads(text), _stored_results(run)
     # another version of riskops may well give the same figures: that is for the figures to show
     facts = (again.keys() | stored.keys()) - {"figures", "riskops"}
     return Replay(
         figures=len(again["figures"]),
         differences=_differences(stored["figures"], again["figures"]),
         facts=tuple(sorted(name for name in facts if again.get(name) != stored.get(name))),
-        refit=_refit(job.prices, manifest),
+        refit=refit,
     )
 
 
@@ -197,7 +204,7 @@ def _stored_results(run: RunDirectory) -> dict[str, Any]:
     try:
         stored = json.loads((run.path / "results.json").read_text("utf-8"))
         for record in stored["figures"]:
-            _ = [record[name] for name in (*KEY, *VALUES)]
+            _ = record["measure"], record["value"]
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise StoreError(f"{run.path}: results.json can't be read ({problem!r})") from problem
     return dict(stored)
@@ -216,14 +223,19 @@ def _refit(prices: xr.Dataset, manifest: Mapping[str, Any]) -> str:
 
 
 def _differences(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    first = {tuple(record[k] for k in KEY): record for record in one}
-    second = {tuple(record[k] for k in KEY): record for record in two}
+    first = {_key(record): record for record in one}
+    second = {_key(record): record for record in two}
     out = []
     for key in [*first, *(k for k in second if k not in first)]:
         a, b = first.get(key), second.get(key)
-        if a is None or b is None or any(a[v] != b[v] for v in VALUES):
-            out.append(dict(zip(KEY, key, strict=True)) | {"first": a and a["value"], "second": b and b["value"]})
+        if a is None or b is None or any(a.get(v) != b.get(v) for v in VALUES):
+            out.append(dict(key) | {"first": a and a["value"], "second": b and b["value"]})
     return out
+
+
+def _key(record: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What a figure is of: all of its record but the values."""
+    return tuple((name, label) for name, label in record.items() if name not in VALUES)
 
 
 def compare(first: RunDirectory, second: RunDirectory) -> list[dict[str, Any]]:

@@ -30,8 +30,10 @@ from riskops.simulation.store import open_store
 __all__ = [
     "RunDirectory",
     "canonical",
+    "check_kind",
     "file_checksum",
     "find_run",
+    "job_kind",
     "list_runs",
     "manifest_hash",
     "new_run_id",
@@ -45,6 +47,7 @@ CHECKPOINTS = "checkpoints"
 LOCK = "lock.json"
 RUN_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 PARTIAL = ".partial"
+MARKET_RISK = "market_risk"
 #: What riskops and zarr call a file that is being written.
 DRAFTS = (".tmp", ".partial")
 
@@ -93,6 +96,17 @@ def new_run_id(name: str, *, now: datetime | None = None) -> str:
     """
     stem = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40] or "run"
     return f"{stem}-{(now or datetime.now(UTC)):%Y%m%dt%H%M%S}z"
+
+
+def job_kind(manifest: Mapping[str, Any]) -> str:
+    """What a run computes, as its manifest says; runs of market risk need not say so."""
+    return str(manifest.get("job", MARKET_RISK))
+
+
+def check_kind(run: RunDirectory, manifest: Mapping[str, Any]) -> None:
+    """Refuse a run that is not one of market risk, where simulated losses are what is asked for."""
+    if job_kind(manifest) != MARKET_RISK:
+        raise StoreError(f"{run.path}: is a run of {job_kind(manifest)}, which has no simulated losses")
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,9 @@ class RunDirectory:
         if not (self.home / MANIFEST).is_file():
             return ""
         what = self.manifest().get("what", {})
-        simulation = {name: value for name, value in what.get("simulation", {}).items() if name != "paths"}
+        if "simulation" not in what:
+            return hashlib.sha256(canonical(what).encode()).hexdigest()
+        simulation = {name: value for name, value in what["simulation"].items() if name != "paths"}
         return hashlib.sha256(canonical({**what, "simulation": simulation}).encode()).hexdigest()
 
     @property
@@ -204,13 +220,20 @@ class RunDirectory:
         try:
             manifest = self.manifest()
             what = manifest["what"]
+            if job_kind(manifest) == MARKET_RISK:
+                size = {
+                    "paths": what["simulation"]["paths"],
+                    "portfolios": len(what["portfolios"]["names"]),
+                    "scenarios": len(what["scenarios"]),
+                }
+            else:
+                size = {"methods": len(what["methods"]), "series": len(what["assets"]) + len(what["weights"])}
             return {
                 "run": self.path.name,
+                "job": job_kind(manifest),
                 "status": "complete" if self.complete else "partial",
                 "created": manifest["created"],
-                "paths": what["simulation"]["paths"],
-                "portfolios": len(what["portfolios"]["names"]),
-                "scenarios": len(what["scenarios"]),
+                **size,
                 "spec": manifest["spec_hash"][:12],
                 "title": what["title"],
             }
@@ -348,7 +371,10 @@ def open_run(path: str | Path) -> xr.Dataset:
     manifest = run.manifest()
     if not run.complete or manifest.get("status") != "complete":
         raise StoreError(f"{path}: the run is not complete; finish it ({run.resume_command})")
-    stored = open_store(run.store).assign_attrs({INDEPENDENT: independent_paths(manifest)})
+    stored = open_store(run.store)
+    if job_kind(manifest) != MARKET_RISK:
+        return stored
+    stored = stored.assign_attrs({INDEPENDENT: independent_paths(manifest)})
     if run.arrays == run.store:
         return stored
     try:

@@ -17,8 +17,9 @@ from riskops.cluster import Cluster
 from riskops.errors import PlanError, StoreError
 from riskops.progress import Progress
 from riskops.report import figures
+from riskops.run.backtest import BacktestJob, execute_backtest, resume_backtest
 from riskops.run.device import describe_device, settle_device
-from riskops.run.directory import MANIFEST, RunDirectory
+from riskops.run.directory import MANIFEST, RunDirectory, check_kind, job_kind
 from riskops.run.elsewhere import place_elsewhere
 from riskops.run.job import RiskJob, spec_hash
 from riskops.run.lifecycle import (
@@ -47,7 +48,7 @@ __all__ = ["compute_results", "execute", "recorded_job", "results_text", "resume
 
 
 def execute(
-    job: RiskJob,
+    job: RiskJob | BacktestJob,
     *,
     configuration: Mapping[str, Any],
     out: Path,
@@ -97,6 +98,16 @@ def execute(
     ...     sorted(path.name for path in run.iterdir())
     ['configuration.json', 'figures.csv', 'manifest.json', 'results.json', 'results.zarr']
     """
+    if isinstance(job, BacktestJob):
+        return execute_backtest(
+            job,
+            configuration=configuration,
+            out=out,
+            cluster=cluster,
+            progress=progress,
+            html=html,
+            performance=performance,
+        )
     job, projected = cut_job(job, cluster=cluster, place=out.parent)
     wanted = job.device
     job, choice = settle_device(job, cluster=cluster)
@@ -152,6 +163,8 @@ def resume(run: RunDirectory, *, cluster: Cluster, progress: Progress | None = N
     if run.complete:
         raise StoreError(f"{run.path}: the run is complete, there is nothing to resume")
     manifest = run.manifest()
+    if job_kind(manifest) == BacktestJob.kind:
+        return resume_backtest(run, cluster=cluster, progress=progress, break_lock=break_lock)
     with resumed(run, break_lock=break_lock):
         check_same_versions(run, manifest, cluster)
         job = recorded_job(run)
@@ -176,6 +189,7 @@ def _check_seen(job: RiskJob, run: RunDirectory, cluster: Cluster) -> None:
 def recorded_job(run: RunDirectory) -> RiskJob:
     """The job that a run directory records, with its own prices; nothing outside the directory is read."""
     manifest = run.manifest()
+    check_kind(run, manifest)
     what, claimed = manifest.get("what", {}), str(manifest.get("spec_hash"))
     wrong = StoreError(f"{run.path}: the manifest's spec does not have the hash {claimed[:12]} that it claims")
     if spec_hash(what) != claimed:

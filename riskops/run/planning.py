@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from riskops.cluster import Cluster
+from riskops.run.backtest import BacktestJob, backtest_plan_record
 from riskops.run.device import settle_device
 from riskops.run.job import RiskJob
 from riskops.run.rehearsal import rehearse
@@ -86,7 +87,7 @@ def cut_job(job: RiskJob, *, cluster: Cluster, place: Path) -> tuple[RiskJob, Pl
     return job, projected
 
 
-def plan_record(job: RiskJob, *, cluster: Cluster, place: Path) -> dict[str, Any]:
+def plan_record(job: RiskJob | BacktestJob, *, cluster: Cluster, place: Path) -> dict[str, Any]:
     """Everything that is known of a job before it runs, for ``riskops plan``: its plan, and after a rehearsal its time.
 
     Parameters
@@ -109,6 +110,8 @@ def plan_record(job: RiskJob, *, cluster: Cluster, place: Path) -> dict[str, Any
     PlanError
         As :func:`plan_job`.
     """
+    if isinstance(job, BacktestJob):
+        return backtest_plan_record(job, cluster=cluster, place=place)
     cut, projected = cut_job(job, cluster=cluster, place=place)
     record = projected.record()
     if job.bounds is not None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, overload
 
 import xarray as xr
 
 from riskops.config import Config
+from riskops.config.backtest import BacktestConfig
 from riskops.config.places import StoreSection
 from riskops.config.sections import RiskSection
 from riskops.errors import ConfigError, InputError
@@ -21,6 +22,7 @@ from riskops.measures import arrange
 from riskops.models import calibrate
 from riskops.portfolio import book, load_portfolios
 from riskops.reductions import needed_paths
+from riskops.run.backtest import BacktestJob, prepare_backtest
 from riskops.run.job import RiskJob
 from riskops.run.target import Bounds, Target
 from riskops.scenarios import BASE, stress_losses
@@ -29,19 +31,27 @@ from riskops.simulation import SimulationSpec
 __all__ = ["asked", "check_observed", "check_paths", "kept", "prepare"]
 
 
-def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
+@overload
+def prepare(config: Config, *, title: str = ...) -> RiskJob: ...
+
+
+@overload
+def prepare(config: BacktestConfig, *, title: str = ...) -> BacktestJob: ...
+
+
+def prepare(config: Config | BacktestConfig, *, title: str | None = None) -> RiskJob | BacktestJob:
     """Load, validate and calibrate: the eager part of a run, before its graph.
 
     Parameters
     ----------
     config
-        A loaded configuration.
+        A loaded configuration, of any kind of job.
     title
         The title of the report where the configuration gives none.
 
     Returns
     -------
-    RiskJob
+    RiskJob or BacktestJob
         What is to be computed.
 
     Raises
@@ -57,6 +67,8 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
     >>> prepare(config).book["portfolio_value"].values.tolist()
     [1000000.0]
     """
+    if isinstance(config, BacktestConfig):
+        return prepare_backtest(config, title=title or "VaR backtest")
     market, model, simulation = config.market, config.model, config.simulation
     with _keys_of("market", ("start", "end", "assets", "gaps")):
         prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
@@ -83,7 +95,7 @@ def prepare(config: Config, *, title: str = "Market risk") -> RiskJob:
     if wanted.relative_error is not None:
         target = Target(wanted.measure, wanted.level, wanted.relative_error)
     job = RiskJob(
-        title=config.title or title,
+        title=config.title or title or "Market risk",
         currency=market.currency,
         spec=spec,
         prices=prices,

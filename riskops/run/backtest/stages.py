@@ -1,0 +1,103 @@
+"""The way of a backtest as one lazy graph: returns -> forecasts -> ensemble -> tests, scores and comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import xarray as xr
+
+from riskops.history.rolled import Memory
+from riskops.history.rolling import rolled
+from riskops.run.backtest.job import BacktestJob
+from riskops.run.backtest.prepare import method_of
+
+__all__ = ["LazyBacktest", "forecasts_of", "var_backtest"]
+
+
+@dataclass(frozen=True)
+class LazyBacktest:
+    """What one call of ``compute`` has to make: the forecasts of every day, and what judges them."""
+
+    forecasts: xr.Dataset
+    judged: xr.Dataset
+
+
+def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBacktest:
+    """Build the graph of a backtest; nothing is computed.
+
+    Parameters
+    ----------
+    job
+        What to compute.
+    memory
+        Keeps what each task forecast, and spares what it kept before; None keeps nothing.
+
+    Returns
+    -------
+    LazyBacktest
+        The forecasts of all methods, the ensemble the last of them, and the tests, scores, model confidence set and
+        breaches by year over them; named as in ``riskops.schema``.
+
+    Raises
+    ------
+    InputError
+        As :func:`riskops.rolling_forecasts`.
+
+    Examples
+    --------
+    >>> from riskops.run.backtest.example import small_backtest
+    >>> lazy = var_backtest(small_backtest())
+    >>> lazy.forecasts["method"].values.tolist()
+    ['historical', 'ewma', 'ensemble']
+    """
+    from riskops.history import backtest, breaches_by_year, confidence_set, ensemble, scores
+
+    members = forecasts_of(job, memory=memory)
+    forecasts = members
+    weights = []
+    if job.ensemble is not None:
+        rule = job.ensemble
+        joint = ensemble(
+            members,
+            score=rule.score,
+            window=rule.window,
+            minimum_weight=rule.minimum_weight,
+            confidence_set=rule.confidence_set,
+            seed=job.seed,
+        )
+        forecasts = with_method(members, joint)
+        weights = [joint[["ensemble_weight"]]]
+    judged = [
+        backtest(forecasts, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed),
+        scores(forecasts),
+        confidence_set(forecasts, size=job.confidence_set, seed=job.seed),
+        breaches_by_year(forecasts),
+        *weights,
+    ]
+    return LazyBacktest(forecasts, xr.merge(judged, compat="equals", join="exact", combine_attrs="drop"))
+
+
+def forecasts_of(job: BacktestJob, *, memory: Memory | None = None) -> xr.Dataset:
+    """The forecasts of the methods alone, lazily."""
+    return rolled(
+        job.series,
+        methods=[method_of(record) for record in job.methods],
+        level=job.levels,
+        horizon=job.horizon,
+        window=job.window,
+        refit_every=job.refit_every,
+        scheme=job.scheme,
+        start=job.first,
+        failures=job.failures,
+        memory=memory,
+    )
+
+
+def with_method(members: xr.Dataset, joint: xr.Dataset) -> xr.Dataset:
+    """The forecasts of the members with those of one more method after them; what it does not forecast is missing."""
+    shared = [name for name in members if name in joint and "method" in members[name].dims]
+    parts = [xr.concat([members[name], joint[name]], dim="method") for name in shared]
+    alone = [members[name] for name in members if name not in shared]
+    return xr.merge([*parts, *alone], compat="equals", join="outer", combine_attrs="override").assign_attrs(
+        members.attrs
+    )
