@@ -64,7 +64,7 @@ def tail_intervals(fit: ParetoFit, *, level: float = 0.99, confidence: float = 0
     >>> fit = fit_pareto([1.0 / (1.0 - (i + 0.5) / 1000) ** 0.5 for i in range(1000)], threshold=2.0)
     >>> found = tail_intervals(fit, level=0.99)
     >>> [round(end, 2) for end in found.value_at_risk], [round(end, 1) for end in found.expected_shortfall]
-    ([8.57, 11.87], [15.2, 30.3])
+    ([8.08, 13.36], [13.0, 42.2])
     """
     check_level("confidence", confidence)
     if fit.estimator != "likelihood":
