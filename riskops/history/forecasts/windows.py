@@ -18,7 +18,13 @@ from riskops.checks import exact_level
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, Integers
 
-__all__ = ["weighted_window_tails", "window_probabilities", "window_tails"]
+__all__ = [
+    "checked_windows",
+    "rescaled_losses",
+    "rescaled_window_probabilities",
+    "rescaled_window_tails",
+    "window_tails",
+]
 
 #: Losses that are held beyond those that are needed. Fewer are soon used up, so that the window is looked through more
 #: often; more have to be moved more often. From 4 to 16 the time is the same within a tenth.
@@ -133,63 +139,84 @@ def _tails(losses, starts, ends, beyond, mass, value_at_risk, shortfall):  # typ
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _weighted_tails(losses, starts, ends, tail, power, value_at_risk, shortfall):  # type: ignore[no-untyped-def]
-    """The same of losses that weigh ``power[age]``, age 0 being the last of the window; ``tail`` is 1 - level."""
-    days = len(ends)
-    longest = 0
-    for i in range(days):
-        longest = max(longest, ends[i] - starts[i])
-    held, when = np.empty(longest + 1), np.empty(longest + 1, np.int64)
-    total = np.cumsum(power)
-    for s in range(len(losses)):
-        row = losses[s]
-        first, last, size = 0, 0, 0
-        for i in range(days):
-            start, end = starts[i], ends[i]
-            if start >= last:
-                first, last, size = start, start, 0
-            for k in range(first, start):
-                # the oldest stands first among equal ones
-                low, high = 0, size
-                while low < high:
-                    middle = (low + high) // 2
-                    if held[middle] > row[k]:
-                        low = middle + 1
-                    else:
-                        high = middle
-                size -= 1
-                for j in range(low, size):
-                    held[j], when[j] = held[j + 1], when[j + 1]
-            for k in range(last, end):
-                place = size
-                while place > 0 and held[place - 1] < row[k]:
-                    held[place], when[place] = held[place - 1], when[place - 1]
-                    place -= 1
-                held[place], when[place] = row[k], k
-                size += 1
-            first, last = start, end
-            for j in range(len(tail)):
-                mass = tail[j] * total[size - 1]
-                beyond, weight = 0, power[end - 1 - when[0]]
-                while weight <= mass and beyond < size - 1:
-                    beyond += 1
-                    weight += power[end - 1 - when[beyond]]
-                worst, excess = held[beyond], 0.0
-                for k in range(beyond - 1, -1, -1):
-                    excess += power[end - 1 - when[k]] * (held[k] - worst)
-                value_at_risk[s, j, i] = worst
-                shortfall[s, j, i] = worst + excess / mass
+def _rescaled(returns, start, first, end, skip, decay, sums, out):  # type: ignore[no-untyped-def]
+    """Go on with a window's losses over their days' volatility from day ``first``: into ``out``, from day ``start +
+    skip`` on; ``sums`` are the squares and weights so far. The first day without volatility, or -1."""
+    for day in range(first, end):
+        if day >= start + skip:
+            if sums[0] == 0.0:
+                return day
+            out[day - start - skip] = -returns[day] / np.sqrt(sums[0] / sums[1])
+        sums[0] = sums[0] * decay + returns[day] * returns[day]
+        sums[1] = sums[1] * decay + 1.0
+    return -1
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _probabilities(losses, came, starts, ends, decay, out):  # type: ignore[no-untyped-def]
-    """The weight below each loss that came and half of that at it, of the window and the loss itself together."""
+def _rescaled_tails(returns, starts, ends, skip, decay, beyond, mass, today, value_at_risk, shortfall):  # type: ignore[no-untyped-def]
+    """Volatility ``[day]`` after windows, and VaR and ES ``[level, day]`` of their losses over their days' volatility.
+
+    Returns the first day that has no volatility, or -1.
+    """
+    levels, days = beyond.shape
+    longest = 0
+    for i in range(days):
+        longest = max(longest, ends[i] - starts[i])
+    rescaled, held, sums = np.empty(longest), np.empty(longest + 1), np.zeros(2)
+    begun, last, size, floor = -1, 0, 0, -np.inf
+    for i in range(days):
+        start, end = starts[i], ends[i]
+        if start != begun:  # volatility is known from the window alone, so that another one has all of it anew
+            sums[:] = 0.0
+            begun, last, size, floor = start, start, 0, np.inf
+        wrong = _rescaled(returns, start, last, end, skip, decay, sums, rescaled)
+        if wrong >= 0:
+            return wrong
+        for k in range(max(last - start - skip, 0), end - start - skip):
+            if rescaled[k] >= floor:
+                _insert(held, size, rescaled[k])
+                size += 1
+        last = end
+        today[i] = np.sqrt(sums[0] / sums[1])
+        needed = 0
+        for j in range(levels):
+            needed = max(needed, beyond[j, i] + 1)
+        wanted = needed + SPARE
+        if size < needed:
+            size, floor = _refill(held, rescaled, 0, end - start - skip, wanted)
+        elif size > 2 * wanted:
+            floor = held[wanted - 1]
+            while held[size - 1] < floor:
+                size -= 1
+        for j in range(levels):
+            worst = held[beyond[j, i]]
+            value_at_risk[j, i] = worst
+            shortfall[j, i] = worst + _excess(held, beyond[j, i]) / mass[j, i]
+    return -1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _rescaled_ranks(returns, came, starts, ends, skip, decay, out):  # type: ignore[no-untyped-def]
+    """The shares of :func:`rescaled_window_probabilities`; returns the first day that has no volatility, or -1."""
+    longest = 0
     for i in range(len(ends)):
-        below, total = 0.0, 0.0
-        for k in range(starts[i], ends[i]):
-            below = below * decay + (losses[k] < came[i]) + 0.5 * (losses[k] == came[i])
-            total = total * decay + 1.0
-        out[i] = (below * decay + 0.5) / (total * decay + 1.0)
+        longest = max(longest, ends[i] - starts[i])
+    rescaled, sums = np.empty(longest), np.zeros(2)
+    begun, last = -1, 0
+    for i in range(len(ends)):
+        start, end = starts[i], ends[i]
+        if start != begun:
+            sums[:] = 0.0
+            begun, last = start, start
+        wrong = _rescaled(returns, start, last, end, skip, decay, sums, rescaled)
+        if wrong >= 0:
+            return wrong
+        last = end
+        loss, below = came[i] / np.sqrt(sums[0] / sums[1]), 0.0
+        for k in range(end - start - skip):
+            below += (rescaled[k] < loss) + 0.5 * (rescaled[k] == loss)
+        out[i] = (below + 0.5) / (end - start - skip + 1.0)
+    return -1
 
 
 def window_tails(
@@ -218,64 +245,92 @@ def window_tails(
     >>> [figures.tolist() for figures in found]
     [[[7.0, 8.0]], [[8.5, 9.5]]]
     """
-    rows, first, last = _checked(losses, starts, ends)
-    parts = [exact_level(level) for level in levels]
-    lengths, where = np.unique(last - first, return_inverse=True)
-    each = lengths.tolist()
-    # in integers, as contract C4 has it; the division of two integers is rounded once
-    beyond = [[n + (-n * a.numerator) // a.denominator for n in each] for a in parts]
-    mass = [[n * (a.denominator - a.numerator) / a.denominator for n in each] for a in parts]
-    shape = (len(rows), len(parts), len(last))
+    rows, first, last = checked_windows(losses, starts, ends)
+    shape = (len(rows), len(levels), len(last))
     value_at_risk, shortfall = np.empty(shape), np.empty(shape)
-    tables = np.array(beyond, np.int64)[:, where], np.array(mass)[:, where]
-    _tails(rows, first, last, *tables, value_at_risk, shortfall)
+    _tails(rows, first, last, *_ranks(last - first, levels), value_at_risk, shortfall)
     return (value_at_risk, shortfall) if losses.ndim == 2 else (value_at_risk[0], shortfall[0])
 
 
-def weighted_window_tails(
-    losses: Floats, *, starts: npt.ArrayLike, ends: npt.ArrayLike, levels: Sequence[float], decay: float
+def rescaled_losses(returns: Floats, *, decay: float, skip: int) -> tuple[Floats, float]:
+    """The losses of one window over their days' volatility, from day ``skip`` on, and the volatility after it.
+
+    The volatility of a day is the root of the weighted mean of the squared returns before it in the window, each
+    weighing ``decay`` times as much as the one after it.
+
+    Raises
+    ------
+    InputError
+        All returns before a day are zero.
+
+    Examples
+    --------
+    >>> losses, today = rescaled_losses(np.array([0.3, 0.1, -0.2]), decay=0.5, skip=1)
+    >>> losses.round(4).tolist(), round(today, 4)
+    ([-0.3333, 1.0445], 0.1964)
+    """
+    sums, out = np.zeros(2), np.empty(len(returns) - skip)
+    _volatile(_rescaled(returns, 0, 0, len(returns), skip, decay, sums, out))
+    return out, float(np.sqrt(sums[0] / sums[1]))
+
+
+def rescaled_window_tails(
+    returns: Floats, *, starts: npt.ArrayLike, ends: npt.ArrayLike, levels: Sequence[float], decay: float, skip: int
 ) -> tuple[Floats, Floats]:
-    """The same where a loss weighs ``decay`` times as much as the one after it.
+    """Value at risk and expected shortfall ``(level, n)`` of the :func:`rescaled_losses` of every window, at the
+    volatility after it.
 
-    Value at risk is the smallest loss above which the weights are at most ``1 - level`` of all, expected shortfall
-    the average of the weighted quantile function beyond ``level``.
-
-    Examples
-    --------
-    >>> found = weighted_window_tails(np.array([4.0, 3.0, 2.0, 1.0]), starts=[0], ends=[4], levels=(0.75,), decay=0.5)
-    >>> [round(float(figures[0, 0]), 6) for figures in found]
-    [2.0, 3.066667]
+    Raises
+    ------
+    InputError
+        A window of no more than ``skip`` returns, or of which all returns before a day are zero.
     """
-    rows, first, last = _checked(losses, starts, ends)
-    tail = np.array([float(1 - exact_level(level)) for level in levels])
-    power = np.cumprod(np.append(1.0, np.full(int((last - first).max()) - 1, decay)))
-    shape = (len(rows), len(tail), len(last))
-    value_at_risk, shortfall = np.empty(shape), np.empty(shape)
-    _weighted_tails(rows, first, last, tail, power, value_at_risk, shortfall)
-    return (value_at_risk, shortfall) if losses.ndim == 2 else (value_at_risk[0], shortfall[0])
+    rows, first, last = checked_windows(returns, starts, ends)
+    shortest = int((last - first).min())
+    if shortest <= skip:
+        raise InputError(f"ends: a window of {shortest} returns holds none beyond the first {skip}")
+    shape = (len(levels), len(last))
+    today, value_at_risk, shortfall = np.empty(len(last)), np.empty(shape), np.empty(shape)
+    tables = _ranks(last - first - skip, levels)
+    _volatile(_rescaled_tails(rows[0], first, last, skip, decay, *tables, today, value_at_risk, shortfall))
+    return today * value_at_risk, today * shortfall
 
 
-def window_probabilities(
-    losses: Floats, came: Floats, *, starts: npt.ArrayLike, ends: npt.ArrayLike, decay: float = 1.0
+def rescaled_window_probabilities(
+    returns: Floats, came: Floats, *, starts: npt.ArrayLike, ends: npt.ArrayLike, decay: float, skip: int
 ) -> Floats:
-    """The rank of the loss that came after each window, as a share: strictly between 0 and 1.
+    """The rank of the loss that came after each window among that window's rescaled losses at the volatility after it.
 
-    Window and loss are ranked together, the loss as the latest of them with half its own weight, equal losses with half
-    of theirs. Where every one of them is as likely to be the loss that came, the shares are uniform on a grid; the
-    share of smaller losses in the window alone would be 0 or 1 for a loss beyond all of it.
-
-    Examples
-    --------
-    >>> window_probabilities(np.arange(4.0), np.array([1.0, 9.0]), starts=[0, 0], ends=[4, 4]).tolist()
-    [0.4, 0.9]
+    As a share, the loss itself counted with half its weight: strictly between 0 and 1.
     """
-    rows, first, last = _checked(losses, starts, ends)
-    out = np.empty(len(last))
-    _probabilities(rows[0], np.asarray(came, np.float64), first, last, decay, out)
+    rows, first, last = checked_windows(returns, starts, ends)
+    out, losses = np.empty(len(last)), np.ascontiguousarray(came, np.float64)
+    _volatile(_rescaled_ranks(rows[0], losses, first, last, skip, decay, out))
     return out
 
 
-def _checked(losses: Floats, starts: npt.ArrayLike, ends: npt.ArrayLike) -> tuple[Floats, Integers, Integers]:
+def _ranks(lengths: Integers, levels: Sequence[float]) -> tuple[Integers, Floats]:
+    """How many losses lie above VaR in windows of these lengths, and how many the tail counts as: ``[level, window]``.
+
+    In integers, as contract C4 has it; Python rounds the quotient of two integers once.
+    """
+    parts = [exact_level(level) for level in levels]
+    different, where = np.unique(lengths, return_inverse=True)
+    each = different.tolist()
+    beyond = [[n + (-n * a.numerator) // a.denominator for n in each] for a in parts]
+    mass = [[n * (a.denominator - a.numerator) / a.denominator for n in each] for a in parts]
+    return np.array(beyond, np.int64)[:, where], np.array(mass)[:, where]
+
+
+def _volatile(day: int) -> None:
+    """Refuse the first day that has no volatility."""
+    if day >= 0:
+        raise InputError(
+            f"returns: all of the window before return {day} are zero, so there is no volatility to scale by"
+        )
+
+
+def checked_windows(losses: Floats, starts: npt.ArrayLike, ends: npt.ArrayLike) -> tuple[Floats, Integers, Integers]:
     """Losses by series, contiguous, and bounds of windows that are none of them empty and lie inside the losses."""
     first, last = (np.ascontiguousarray(bounds, np.int64) for bounds in (starts, ends))
     rows = np.ascontiguousarray(np.atleast_2d(losses), np.float64)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskops.errors import InputError
-from riskops.history.forecasts.windows import weighted_window_tails, window_probabilities, window_tails
+from riskops.history.forecasts.weighted_windows import weighted_window_tails, window_probabilities
+from riskops.history.forecasts.windows import rescaled_losses, rescaled_window_tails, window_tails
 from riskops.reductions import order_index, quantile_and_shortfall
 
 LEVELS = (0.07, 0.5, 0.95, 0.975, 0.99, 0.997)
@@ -146,6 +147,38 @@ def test_probabilities_are_ranks_of_the_loss_in_its_window(
         share = (weights[together < loss].sum() + weights[together == loss].sum() / 2) / weights.sum()
         assert found[i] == pytest.approx(share, rel=1e-12)
         assert 0.0 < found[i] < 1.0
+
+
+@pytest.mark.parametrize("window", [60, None])
+def test_rescaled_windows_are_those_of_each_window_alone(window: int | None) -> None:
+    """Against the volatilities written out as weighted means, and against the same windows taken one by one."""
+    returns = np.random.default_rng(4).standard_normal(400) * np.repeat([0.01, 0.03], 200)
+    ends, skip, decay = np.arange(60, 401), 12, 0.9
+    starts = ends - 60 if window else np.zeros_like(ends)
+    value_at_risk, shortfall = rescaled_window_tails(
+        returns, starts=starts, ends=ends, levels=(0.9, 0.99), decay=decay, skip=skip
+    )
+    for i in range(0, len(ends), 5):
+        part = returns[starts[i] : ends[i]]
+        weights = decay ** np.arange(len(part) - 1.0, -1.0, -1.0)
+        deviation = [np.sqrt(np.average(part[:d] ** 2, weights=weights[-d:])) for d in range(1, len(part) + 1)]
+        losses, today = rescaled_losses(part, decay=decay, skip=skip)
+        np.testing.assert_allclose(losses, -part[skip:] / deviation[skip - 1 : -1], rtol=1e-12)
+        assert today == pytest.approx(deviation[-1], rel=1e-12)
+        for j, level in enumerate((0.9, 0.99)):
+            quantile, average = quantile_and_shortfall(np.sort(losses)[::-1], level, len(losses))
+            assert value_at_risk[j, i] == today * quantile
+            assert shortfall[j, i] == pytest.approx(today * average, rel=1e-15)
+
+
+def test_no_volatility_is_an_error() -> None:
+    returns = np.append(np.zeros(6), 0.01)
+    with pytest.raises(InputError, match=r"returns: all of the window before return 5 are zero"):
+        rescaled_losses(returns, decay=0.9, skip=5)
+    with pytest.raises(InputError, match=r"returns: all of the window before return 5 are zero"):
+        rescaled_window_tails(returns, starts=[0], ends=[7], levels=(0.9,), decay=0.9, skip=5)
+    with pytest.raises(InputError, match="ends: a window of 5 returns holds none beyond the first 5"):
+        rescaled_window_tails(returns, starts=[2], ends=[7], levels=(0.9,), decay=0.9, skip=5)
 
 
 @pytest.mark.parametrize(
