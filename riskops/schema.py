@@ -199,6 +199,9 @@ _CURVES = (
 _SERIES = ("portfolio", "asset")
 _FORECAST = ("method", *_SERIES, "horizon", "level", "observation")
 _JUDGED = ("test", "method", *_SERIES, "horizon", "level")
+#: Breaches are counted over all forecasts or by year, and the table of zones is by their number alone.
+_COUNTED = (*_JUDGED[1:], "year", "number")
+_PROFIT = ("portfolio", "observation")
 _FORECAST_LOSS = "loss positive"
 
 _HISTORY = (
@@ -271,15 +274,38 @@ _HISTORY = (
     VariableSpec("fit_seconds", ("method", *_SERIES), "seconds", "Time that fitting and forecasting took."),
     VariableSpec("window_observations", _SERIES, "days", "Returns that the forecasts look back to."),
     VariableSpec("ensemble_weight", ("member", *_FORECAST[1:]), ONE, "Weight of a method in the ensemble's forecast."),
+    VariableSpec(
+        "member_score",
+        ("member", *_FORECAST[1:]),
+        ONE,
+        "Mean score of a method over the window that the day's weights rest on; lower is better.",
+    ),
     VariableSpec("statistic", _JUDGED, ONE, "Statistic of a backtest."),
     VariableSpec("p_value", _JUDGED, ONE, "Asymptotic p-value of a backtest; NaN where it has none."),
     VariableSpec("simulated_p_value", _JUDGED, ONE, "P-value of a backtest by simulation of its null hypothesis."),
-    VariableSpec("forecasts", _JUDGED[1:], "days", "Forecasts that have a realised loss."),
-    VariableSpec("breaches", _JUDGED[1:], "days", "Forecasts whose value at risk was exceeded."),
+    VariableSpec("rejected", _JUDGED, ONE, "Whether a backtest rejects its null hypothesis at the size asked for."),
+    VariableSpec("forecasts", _COUNTED, "days", "Forecasts that have a realised loss."),
+    VariableSpec("breaches", _COUNTED, "days", "Forecasts whose value at risk was exceeded."),
+    VariableSpec("breach_probability", _COUNTED, ONE, "Probability of at most so many breaches, at the level's rate."),
+    VariableSpec("traffic_light_zone", _COUNTED, "name", "Basel zone: green, yellow or red; none without forecasts."),
+    VariableSpec("multiplier", _COUNTED, ONE, "Multiplier of the capital requirement, as in force (MAR99)."),
+    VariableSpec("multiplier_1996", _COUNTED, ONE, "Multiplier of the capital requirement of 1996."),
+    VariableSpec("hypothetical_profit", _PROFIT, MONEY, "Profit of the positions held at the end of the day before."),
+    VariableSpec("risk_theoretical_profit", _PROFIT, MONEY, "The same day's profit as the risk model explains it."),
+    VariableSpec("spearman_correlation", ("portfolio",), ONE, "Rank correlation of the two profits."),
+    VariableSpec("kolmogorov_smirnov", ("portfolio",), ONE, "Largest distance of the two profits' distributions."),
+    VariableSpec("attribution_zone", ("portfolio",), "name", "Zone of profit and loss attribution: green, amber, red."),
     VariableSpec("score", ("score_name", *_JUDGED[1:]), ONE, "Mean score of the forecasts; lower is better."),
+    VariableSpec("shared_days", _JUDGED[2:], "days", "Days of the series that every method compared has forecast."),
+    VariableSpec(
+        "undefined_scores",
+        _JUDGED[1:],
+        "days",
+        "Shared days whose forecast expected shortfall is not above zero, so that joint scores are not defined.",
+    ),
 )
 #: Dims that an array of forecasts may lack: one method, one level, one horizon; and it has one of the two series dims.
-_HISTORY_OPTIONAL = ("test", "method", "member", "score_name", *_SERIES, "horizon", "level")
+_HISTORY_OPTIONAL = ("test", "method", "member", "score_name", *_SERIES, "horizon", "level", "year", "number")
 
 
 def _build() -> dict[str, VariableSpec]:
