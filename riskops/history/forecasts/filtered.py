@@ -25,14 +25,16 @@ __all__ = ["ConditionalExtremes", "FilteredHistorical"]
 class FilteredHistorical:
     """Filtered historical simulation: past standardised losses, rescaled to the variance of the day ahead.
 
-    A GARCH is fitted by normal quasi maximum likelihood, and its standardised losses of the fit's sample are the law of
-    the next day's: order statistics, without a distribution assumed (contract C4). Over several days paths draw from
+    A GARCH is fitted by quasi maximum likelihood, and its standardised losses of the fit's sample are the law of the
+    next day's: order statistics, without a distribution assumed (contract C4). Over several days paths draw from
     them, day by day, and each path's variance runs on.
 
     Parameters
     ----------
     volatility
         ``garch``, ``gjr`` or ``egarch``.
+    innovations
+        Of the likelihood alone: ``normal``, ``student_t`` or ``skewed_t``.
     mean
         Of a day's return: ``constant``, or ``zero``.
     paths, seed
@@ -50,17 +52,23 @@ class FilteredHistorical:
     """
 
     volatility: str = "garch"
+    innovations: str = "normal"
     mean: str = "constant"
     paths: int = DAILY_PATHS
     seed: int = SEED
 
     def __post_init__(self) -> None:
-        _check(self.volatility, self.mean, self.paths, self.seed)
+        _check(self.volatility, self.mean, self.paths, self.seed, innovations=self.innovations)
 
     @property
     def name(self) -> str:
         """The method's name in results."""
-        return _name("filtered_historical", self.volatility, self.mean) + simulation_name(self.paths, self.seed)
+        likelihood = f"_{self.innovations}" if self.innovations != "normal" else ""
+        return (
+            _name("filtered_historical", self.volatility, self.mean)
+            + likelihood
+            + simulation_name(self.paths, self.seed)
+        )
 
     @property
     def estimated(self) -> bool:
@@ -77,8 +85,8 @@ class FilteredHistorical:
         return horizon_rule(days)
 
     def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> ScaledFit:
-        """Fit by normal quasi maximum likelihood and standardise the sample."""
-        found = fit_volatility(Volatility(self.volatility, "normal", self.mean), returns, method=self.name)
+        """Fit by quasi maximum likelihood and standardise the sample."""
+        found = fit_volatility(Volatility(self.volatility, self.innovations, self.mean), returns, method=self.name)
         law = EmpiricalLaw(found.loss_residuals(returns))
         return scaled_fit(found, law, levels=levels, days=days, paths=self.paths, seed=self.seed)
 
@@ -87,6 +95,7 @@ class FilteredHistorical:
         return {
             "kind": "filtered_historical",
             "volatility": self.volatility,
+            "innovations": self.innovations,
             "mean": self.mean,
             "paths": self.paths,
             "seed": self.seed,
@@ -202,8 +211,8 @@ class ConditionalExtremes:
         }
 
 
-def _check(volatility: str, mean: str, paths: object, seed: object) -> None:
-    Volatility(volatility, "normal", mean)
+def _check(volatility: str, mean: str, paths: object, seed: object, *, innovations: str = "normal") -> None:
+    Volatility(volatility, innovations, mean)
     check_simulation(paths, seed)
 
 
