@@ -147,7 +147,8 @@ class VolatilityWeighted:
     A loss ``l(i)`` of the window counts as ``l(i) v(today) / v(i)``. The variance ``v(i)^2`` of a day is the weighted
     mean of the squared returns before it, those of the day itself and later never: each weighs ``decay`` times as much
     as the one after it. It begins with the first return of the window and presumes nothing before it, so that a
-    forecast depends on its window alone; the first ``warm_up`` days have too little before them and only feed it.
+    forecast depends on its window alone; the first ``warm_up`` days have too little before them and only feed it, and
+    so do days before which all returns of the window are zero.
 
     Losses over several days are sums of independent rescaled losses of the window, simulated, with the volatility held
     at today's: overlapping stretches of rescaled losses would carry the order of volatilities that was taken out.
@@ -209,8 +210,12 @@ class VolatilityWeighted:
         """Check the sample; nothing is estimated."""
         check_sample("volatility_weighted", returns, least=self.least)
         check_integer("days", days, at_least=1)
+        losses, _ = rescaled_losses(returns, decay=self.decay, skip=self.warm_up)
+        without = len(returns) - self.warm_up - len(losses)
         # of one day the losses are the sample; of several they are simulated, and as many as there are paths
-        notes = _coarse(check_levels("levels", levels), len(returns) - self.warm_up if days == 1 else self.paths)
+        notes = _coarse(check_levels("levels", levels), len(losses) if days == 1 else self.paths)
+        if without:
+            notes += (f"{without} losses have only returns of zero before them, so no volatility, and are left out",)
         return RescaledFit(self, tuple(levels), days, notes)
 
     def record(self) -> dict[str, Any]:

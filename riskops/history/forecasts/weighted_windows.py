@@ -75,6 +75,12 @@ def _weighted_tails(losses, starts, ends, tail, power, value_at_risk, shortfall)
 def _probabilities(losses, came, starts, ends, decay, out):  # type: ignore[no-untyped-def]
     """The weight below each loss that came and half of that at it, of the window and the loss itself together."""
     for i in range(len(ends)):
+        if decay == 1.0:  # counted in integers, several losses at a time
+            twice = 1
+            for k in range(starts[i], ends[i]):
+                twice += (losses[k] < came[i]) + (losses[k] <= came[i])
+            out[i] = 0.5 * twice / (ends[i] - starts[i] + 1.0)
+            continue
         below, total = 0.0, 0.0
         for k in range(starts[i], ends[i]):
             below = below * decay + (losses[k] < came[i]) + 0.5 * (losses[k] == came[i])

@@ -139,83 +139,81 @@ def _tails(losses, starts, ends, beyond, mass, value_at_risk, shortfall):  # typ
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rescaled(returns, start, first, end, skip, decay, sums, out):  # type: ignore[no-untyped-def]
-    """Go on with a window's losses over their days' volatility from day ``first``: into ``out``, from day ``start +
-    skip`` on; ``sums`` are the squares and weights so far. The first day without volatility, or -1."""
+def _rescaled(returns, start, first, end, skip, decay, count, sums, out):  # type: ignore[no-untyped-def]
+    """Go on with a window's losses over their days' volatility from day ``first``: put behind the ``count`` in ``out``
+    those from day ``start + skip`` on that have a volatility, and return how many there are then.
+
+    ``sums`` are the weighted squares and the weights so far.
+    """
     for day in range(first, end):
-        if day >= start + skip:
-            if sums[0] == 0.0:
-                return day
-            out[day - start - skip] = -returns[day] / np.sqrt(sums[0] / sums[1])
+        if day >= start + skip and sums[0] > 0.0:
+            out[count] = (0.0 - returns[day]) / np.sqrt(sums[0] / sums[1])
+            count += 1
         sums[0] = sums[0] * decay + returns[day] * returns[day]
         sums[1] = sums[1] * decay + 1.0
-    return -1
+    return count
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rescaled_tails(returns, starts, ends, skip, decay, beyond, mass, today, value_at_risk, shortfall):  # type: ignore[no-untyped-def]
-    """Volatility ``[day]`` after windows, and VaR and ES ``[level, day]`` of their losses over their days' volatility.
+def _rescaled_tails(returns, starts, ends, skip, decay, beyond, mass, value_at_risk, shortfall):  # type: ignore[no-untyped-def]
+    """VaR and ES ``[level, day]`` of the rescaled losses of windows, at the volatility after them.
 
-    Returns the first day that has no volatility, or -1.
+    ``beyond`` and ``mass`` ``[level, count]`` are for every number of losses. Returns the first window that has no
+    loss, or -1.
     """
-    levels, days = beyond.shape
-    longest = 0
-    for i in range(days):
-        longest = max(longest, ends[i] - starts[i])
-    rescaled, held, sums = np.empty(longest), np.empty(longest + 1), np.zeros(2)
-    begun, last, size, floor = -1, 0, 0, -np.inf
-    for i in range(days):
+    levels, most = beyond.shape
+    rescaled, held, sums = np.empty(most), np.empty(most + 1), np.zeros(2)
+    begun, last, count, size, floor = -1, 0, 0, 0, -np.inf
+    for i in range(len(ends)):
         start, end = starts[i], ends[i]
         if start != begun:  # volatility is known from the window alone, so that another one has all of it anew
             sums[:] = 0.0
-            begun, last, size, floor = start, start, 0, np.inf
-        wrong = _rescaled(returns, start, last, end, skip, decay, sums, rescaled)
-        if wrong >= 0:
-            return wrong
-        for k in range(max(last - start - skip, 0), end - start - skip):
+            begun, last, count, size, floor = start, start, 0, 0, np.inf
+        before = count
+        count = _rescaled(returns, start, last, end, skip, decay, count, sums, rescaled)
+        if count == 0:
+            return i
+        for k in range(before, count):
             if rescaled[k] >= floor:
                 _insert(held, size, rescaled[k])
                 size += 1
         last = end
-        today[i] = np.sqrt(sums[0] / sums[1])
         needed = 0
         for j in range(levels):
-            needed = max(needed, beyond[j, i] + 1)
+            needed = max(needed, beyond[j, count] + 1)
         wanted = needed + SPARE
         if size < needed:
-            size, floor = _refill(held, rescaled, 0, end - start - skip, wanted)
+            size, floor = _refill(held, rescaled, 0, count, wanted)
         elif size > 2 * wanted:
             floor = held[wanted - 1]
             while held[size - 1] < floor:
                 size -= 1
+        today = np.sqrt(sums[0] / sums[1])
         for j in range(levels):
-            worst = held[beyond[j, i]]
-            value_at_risk[j, i] = worst
-            shortfall[j, i] = worst + _excess(held, beyond[j, i]) / mass[j, i]
+            worst = held[beyond[j, count]]
+            value_at_risk[j, i] = today * worst
+            shortfall[j, i] = today * (worst + _excess(held, beyond[j, count]) / mass[j, count])
     return -1
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rescaled_ranks(returns, came, starts, ends, skip, decay, out):  # type: ignore[no-untyped-def]
-    """The shares of :func:`rescaled_window_probabilities`; returns the first day that has no volatility, or -1."""
-    longest = 0
-    for i in range(len(ends)):
-        longest = max(longest, ends[i] - starts[i])
-    rescaled, sums = np.empty(longest), np.zeros(2)
-    begun, last = -1, 0
+def _rescaled_ranks(returns, came, starts, ends, skip, decay, rescaled, out):  # type: ignore[no-untyped-def]
+    """The shares of :func:`rescaled_window_probabilities`; ``rescaled`` is room. The first window without a loss, or
+    -1."""
+    sums, begun, last, count = np.zeros(2), -1, 0, 0
     for i in range(len(ends)):
         start, end = starts[i], ends[i]
         if start != begun:
             sums[:] = 0.0
-            begun, last = start, start
-        wrong = _rescaled(returns, start, last, end, skip, decay, sums, rescaled)
-        if wrong >= 0:
-            return wrong
+            begun, last, count = start, start, 0
+        count = _rescaled(returns, start, last, end, skip, decay, count, sums, rescaled)
+        if count == 0:
+            return i
         last = end
-        loss, below = came[i] / np.sqrt(sums[0] / sums[1]), 0.0
-        for k in range(end - start - skip):
-            below += (rescaled[k] < loss) + 0.5 * (rescaled[k] == loss)
-        out[i] = (below + 0.5) / (end - start - skip + 1.0)
+        loss, twice = came[i] / np.sqrt(sums[0] / sums[1]), 1
+        for k in range(count):
+            twice += (rescaled[k] < loss) + (rescaled[k] <= loss)
+        out[i] = 0.5 * twice / (count + 1.0)
     return -1
 
 
@@ -253,15 +251,16 @@ def window_tails(
 
 
 def rescaled_losses(returns: Floats, *, decay: float, skip: int) -> tuple[Floats, float]:
-    """The losses of one window over their days' volatility, from day ``skip`` on, and the volatility after it.
+    """The losses of one window over their days' volatility, and the volatility after it.
 
     The volatility of a day is the root of the weighted mean of the squared returns before it in the window, each
-    weighing ``decay`` times as much as the one after it.
+    weighing ``decay`` times as much as the one before it. The first ``skip`` days are left out, and days before which
+    all returns are zero.
 
     Raises
     ------
     InputError
-        All returns before a day are zero.
+        No loss is left.
 
     Examples
     --------
@@ -269,9 +268,11 @@ def rescaled_losses(returns: Floats, *, decay: float, skip: int) -> tuple[Floats
     >>> losses.round(4).tolist(), round(today, 4)
     ([-0.3333, 1.0445], 0.1964)
     """
-    sums, out = np.zeros(2), np.empty(len(returns) - skip)
-    _volatile(_rescaled(returns, 0, 0, len(returns), skip, decay, sums, out))
-    return out, float(np.sqrt(sums[0] / sums[1]))
+    rows, first, last = checked_windows(returns, [0], [len(returns)])
+    sums, out = np.zeros(2), np.empty(len(returns))
+    count = _rescaled(rows[0], 0, 0, len(returns), skip, decay, 0, sums, out)
+    _refuse_empty(-1 if count else 0, first, last, skip)
+    return out[:count], float(np.sqrt(sums[0] / sums[1]))
 
 
 def rescaled_window_tails(
@@ -283,17 +284,14 @@ def rescaled_window_tails(
     Raises
     ------
     InputError
-        A window of no more than ``skip`` returns, or of which all returns before a day are zero.
+        A window of which no loss is left.
     """
     rows, first, last = checked_windows(returns, starts, ends)
-    shortest = int((last - first).min())
-    if shortest <= skip:
-        raise InputError(f"ends: a window of {shortest} returns holds none beyond the first {skip}")
-    shape = (len(levels), len(last))
-    today, value_at_risk, shortfall = np.empty(len(last)), np.empty(shape), np.empty(shape)
-    tables = _ranks(last - first - skip, levels)
-    _volatile(_rescaled_tails(rows[0], first, last, skip, decay, *tables, today, value_at_risk, shortfall))
-    return today * value_at_risk, today * shortfall
+    tables = _ranks(np.arange(max(int((last - first).max()) - skip, 0) + 1), levels)
+    value_at_risk, shortfall = np.empty((len(levels), len(last))), np.empty((len(levels), len(last)))
+    empty = _rescaled_tails(rows[0], first, last, skip, decay, *tables, value_at_risk, shortfall)
+    _refuse_empty(empty, first, last, skip)
+    return value_at_risk, shortfall
 
 
 def rescaled_window_probabilities(
@@ -305,7 +303,8 @@ def rescaled_window_probabilities(
     """
     rows, first, last = checked_windows(returns, starts, ends)
     out, losses = np.empty(len(last)), np.ascontiguousarray(came, np.float64)
-    _volatile(_rescaled_ranks(rows[0], losses, first, last, skip, decay, out))
+    room = np.empty(int((last - first).max()))
+    _refuse_empty(_rescaled_ranks(rows[0], losses, first, last, skip, decay, room, out), first, last, skip)
     return out
 
 
@@ -322,11 +321,12 @@ def _ranks(lengths: Integers, levels: Sequence[float]) -> tuple[Integers, Floats
     return np.array(beyond, np.int64)[:, where], np.array(mass)[:, where]
 
 
-def _volatile(day: int) -> None:
-    """Refuse the first day that has no volatility."""
-    if day >= 0:
+def _refuse_empty(window: int, starts: Integers, ends: Integers, skip: int) -> None:
+    """Refuse the first window whose returns leave no loss to rescale."""
+    if window >= 0:
+        start, end = int(starts[window]), int(ends[window])
         raise InputError(
-            f"returns: all of the window before return {day} are zero, so there is no volatility to scale by"
+            f"returns: of returns {start} to {end - 1} none comes after the first {skip} and after one that is not zero"
         )
 
 

@@ -229,6 +229,10 @@ def test_what_the_user_is_told() -> None:
     assert VolatilityWeighted().fit(returns[:100], levels=(0.99,), days=1).notes == (
         "beyond 0.99 lies less than one of 80 losses: VaR and ES are the largest of them",
     )
+    still = np.where(np.arange(252) < 30, 0.0, returns)
+    assert VolatilityWeighted().fit(still, levels=(0.99,), days=1).notes == (
+        "11 losses have only returns of zero before them, so no volatility, and are left out",
+    )
     assert [one.horizon_rule(1) for one in ALL] == ["one day ahead"] * 3
     assert [one.horizon_rule(10) for one in ALL] == [
         "overlapping windows of the sample",

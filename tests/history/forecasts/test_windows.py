@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from riskops.errors import InputError
 from riskops.history.forecasts.weighted_windows import weighted_window_tails, window_probabilities
-from riskops.history.forecasts.windows import rescaled_losses, rescaled_window_tails, window_tails
+from riskops.history.forecasts.windows import (
+    rescaled_losses,
+    rescaled_window_probabilities,
+    rescaled_window_tails,
+    window_tails,
+)
 from riskops.reductions import order_index, quantile_and_shortfall
 
 LEVELS = (0.07, 0.5, 0.95, 0.975, 0.99, 0.997)
@@ -171,13 +176,38 @@ def test_rescaled_windows_are_those_of_each_window_alone(window: int | None) -> 
             assert shortfall[j, i] == pytest.approx(today * average, rel=1e-15)
 
 
-def test_no_volatility_is_an_error() -> None:
+@pytest.mark.parametrize("window", [30, None])
+def test_days_without_volatility_are_left_out(window: int | None) -> None:
+    """A price that stood still: the losses of its windows are fewer, and counted as so many."""
+    returns = 0.01 * np.random.default_rng(6).standard_normal(150)
+    returns[:25], returns[60:85] = 0.0, 0.0
+    ends = np.arange(30, 151)
+    starts = ends - 30 if window else np.zeros_like(ends)
+    given = {"starts": starts, "ends": ends, "decay": 0.9, "skip": 5}
+    value_at_risk, shortfall = rescaled_window_tails(returns, levels=(0.8,), **given)
+    came = np.linspace(-0.02, 0.02, len(ends))
+    ranks = rescaled_window_probabilities(returns, came, **given)
+    counts = set()
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        losses, today = rescaled_losses(returns[start:end], decay=0.9, skip=5)
+        assert np.isfinite(losses).all()
+        counts.add(len(losses))
+        quantile, average = quantile_and_shortfall(np.sort(losses)[::-1], 0.8, len(losses))
+        assert value_at_risk[0, i] == today * quantile
+        assert shortfall[0, i] == pytest.approx(today * average, rel=1e-14)
+        loss = came[i] / today
+        assert ranks[i] == (np.sum(losses < loss) + np.sum(losses <= loss) + 1) / (2 * len(losses) + 2)
+    assert min(counts) < 5
+
+
+def test_no_volatility_at_all_is_an_error() -> None:
     returns = np.append(np.zeros(6), 0.01)
-    with pytest.raises(InputError, match=r"returns: all of the window before return 5 are zero"):
+    message = "returns: of returns 0 to 6 none comes after the first 5 and after one that is not zero"
+    with pytest.raises(InputError, match=message):
         rescaled_losses(returns, decay=0.9, skip=5)
-    with pytest.raises(InputError, match=r"returns: all of the window before return 5 are zero"):
+    with pytest.raises(InputError, match=message):
         rescaled_window_tails(returns, starts=[0], ends=[7], levels=(0.9,), decay=0.9, skip=5)
-    with pytest.raises(InputError, match="ends: a window of 5 returns holds none beyond the first 5"):
+    with pytest.raises(InputError, match="returns: of returns 2 to 6 none comes after the first 5"):
         rescaled_window_tails(returns, starts=[2], ends=[7], levels=(0.9,), decay=0.9, skip=5)
 
 
