@@ -304,6 +304,17 @@ _HISTORY = (
         "Shared days whose forecast expected shortfall is not above zero, so that joint scores are not defined.",
     ),
 )
+#: The tail of observed losses by how many of the largest make it; with errors like those of measures.
+_EXTREMES = tuple(
+    VariableSpec(name, ("exceedances", *_SERIES), ONE, doc, optional=_SERIES)
+    for name, doc in (
+        ("tail_threshold", "Loss above which so many losses lie: the largest but so many."),
+        ("mean_excess", "Mean of the losses above the threshold, less the threshold."),
+        ("hill_shape", "Shape of the tail by Hill's estimator: one over the tail index."),
+        ("pareto_shape", "Shape of the generalised Pareto distribution of the excesses; positive for a heavy tail."),
+        ("pareto_scale", "Scale of the generalised Pareto distribution of the excesses."),
+    )
+)
 #: Dims that an array of forecasts may lack: one method, one level, one horizon; and it has one of the two series dims.
 _HISTORY_OPTIONAL = ("test", "method", "member", "score_name", *_SERIES, "horizon", "level", "year", "number")
 
@@ -314,15 +325,17 @@ def _build() -> dict[str, VariableSpec]:
         # a forecast of the day after the last observation has no date
         absent = {*_HISTORY_OPTIONAL, *(["observation"] if spec.name.startswith("forecast_") else [])}
         specs[spec.name] = replace(spec, optional=tuple(dim for dim in spec.dims if dim in absent))
-    for spec in (*_MEASURES, *_CURVES):
-        specs[spec.name] = VariableSpec(
-            spec.name, spec.dims, spec.unit, spec.doc, "loss positive" if spec.unit == MONEY else "", _LEADING, True
-        )
+    paths = (
+        replace(spec, sign="loss positive" if spec.unit == MONEY else "", optional=_LEADING, measure=True)
+        for spec in (*_MEASURES, *_CURVES)
+    )
+    for spec in (*paths, *_EXTREMES):
+        specs[spec.name] = spec
         for suffix, what in zip(
             ERROR_SUFFIXES, ("Standard error of", "Lower 95 % bound of", "Upper 95 % bound of"), strict=True
         ):
             name = spec.name + suffix
-            specs[name] = VariableSpec(name, spec.dims, spec.unit, f"{what} {spec.name}.", optional=_LEADING)
+            specs[name] = VariableSpec(name, spec.dims, spec.unit, f"{what} {spec.name}.", optional=spec.optional)
     return specs
 
 
