@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 from dask.delayed import Delayed
 
-from riskops import measures, reductions, simulation
+from riskops import history, measures, reductions, simulation
 from riskops.cluster import open_cluster
 from riskops.config import config_from_mapping
 from riskops.measures import tail_passes
@@ -80,8 +80,16 @@ def example_tail() -> da.Array:
     return reductions.reduce_paths(example_losses(), Tail(keep=1000))
 
 
+def example_returns() -> xr.Dataset:
+    coords = {"observation": np.arange(40), "asset": ["A", "B"]}
+    return xr.Dataset({"simple_return": (("observation", "asset"), da.ones((40, 2), chunks=10))}, coords=coords)
+
+
 #: Every public function of the chain that takes or returns something lazy, and a call of it.
 LAZY: dict[str, Callable[[], Any]] = {
+    "history.forecast": lambda: history.forecast(example_returns()),
+    "history.portfolio_returns": lambda: history.portfolio_returns(example_returns(), weights={"all": "equal"}),
+    "history.rolling_forecasts": lambda: history.rolling_forecasts(example_returns(), methods="normal", window=20),
     "simulation.simulate": example_paths,
     "simulation.paths_of": lambda: paths_of(path_job(spec_of())),
     "portfolio.portfolio_loss": example_losses,
@@ -139,13 +147,19 @@ ARRANGED = {
     "stratified": Sampling("stratified", steps=2, direction={"diffusion": (0.6, 0.0, 0.8)}),
 }
 
-#: Those that return Datasets and work on small arrays in memory: the book of positions, a computed histogram.
-EAGER = {"portfolio.book", "measures.histogram_dataset"}
+#: Those that return Datasets and work on small arrays in memory: the book of positions, a computed histogram, one
+#: portfolio under the observed returns.
+EAGER = {
+    "portfolio.book",
+    "measures.histogram_dataset",
+    "history.historical_losses",
+    "history.historical_value_at_risk",
+}
 
 
 def public_functions() -> Iterator[str]:
     """The public functions of the chain that return Datasets, Dask arrays or Delayed values."""
-    for part in ("simulation", "portfolio", "reductions", "measures"):
+    for part in ("simulation", "portfolio", "reductions", "measures", "history"):
         module = importlib.import_module(f"riskops.{part}")
         for name in module.__all__:
             function = getattr(module, name)
