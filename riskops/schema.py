@@ -272,6 +272,13 @@ _HISTORY = (
         "What the method had to tell: JSON of each note and the number of fits that it was said of.",
     ),
     VariableSpec("fit_seconds", ("method", *_SERIES), "seconds", "Time that fitting and forecasting took."),
+    *(
+        VariableSpec(f"forecast_{name}_{side}", _FORECAST, ONE, f"{end} end of the bootstrap interval of forecast_{name}.")
+        for name in ("value_at_risk", "expected_shortfall")
+        for side, end in (("low", "Lower"), ("high", "Upper"))
+    ),
+    VariableSpec("bootstrap_block", ("method", *_SERIES), "days", "Mean length of the blocks of days; 1: one by one."),
+    VariableSpec("bootstrap_replications", ("method", *_SERIES), ONE, "Bootstrap samples that could be fitted."),
     VariableSpec("window_observations", _SERIES, "days", "Returns that the forecasts look back to."),
     VariableSpec("ensemble_weight", ("member", *_FORECAST[1:]), ONE, "Weight of a method in the ensemble's forecast."),
     VariableSpec(
@@ -303,12 +310,18 @@ _HISTORY = (
         "days",
         "Shared days whose forecast expected shortfall is not above zero, so that joint scores are not defined.",
     ),
+    VariableSpec(
+        "tail_threshold",
+        ("exceedances", *_SERIES),
+        ONE,
+        "Loss above which so many of the largest losses lie.",
+        _FORECAST_LOSS,
+    ),
 )
 #: The tail of observed losses by how many of the largest make it; with errors like those of measures.
 _EXTREMES = tuple(
     VariableSpec(name, ("exceedances", *_SERIES), ONE, doc, optional=_SERIES)
     for name, doc in (
-        ("tail_threshold", "Loss above which so many losses lie: the largest but so many."),
         ("mean_excess", "Mean of the losses above the threshold, less the threshold."),
         ("hill_shape", "Shape of the tail by Hill's estimator: one over the tail index."),
         ("pareto_shape", "Shape of the generalised Pareto distribution of the excesses; positive for a heavy tail."),
