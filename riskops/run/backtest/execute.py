@@ -118,7 +118,7 @@ def compute_backtest(
     """Ask once for everything; the results, and the seconds that each method's fits took, which are no result."""
     forecasts, judged = cluster.compute(lazy.forecasts, lazy.judged, progress=progress)
     seconds = {
-        str(method): round(float(forecasts["fit_seconds"].sel(method=method).sum()), 3)
+        str(method): round(float(forecasts["fit_seconds"].sel({"method": method}).sum()), 3)
         for method in forecasts["method"].values
     }
     forecasts = forecasts.drop_vars("fit_seconds")
