@@ -145,12 +145,14 @@ def _rescaled(returns, start, first, end, skip, decay, count, sums, out):  # typ
 
     ``sums`` are the weighted squares and the weights so far.
     """
+    squares, weights = sums[0], sums[1]
     for day in range(first, end):
-        if day >= start + skip and sums[0] > 0.0:
-            out[count] = (0.0 - returns[day]) / np.sqrt(sums[0] / sums[1])
+        if day >= start + skip and squares > 0.0:
+            out[count] = (0.0 - returns[day]) / np.sqrt(squares / weights)
             count += 1
-        sums[0] = sums[0] * decay + returns[day] * returns[day]
-        sums[1] = sums[1] * decay + 1.0
+        squares = squares * decay + returns[day] * returns[day]
+        weights = weights * decay + 1.0
+    sums[0], sums[1] = squares, weights
     return count
 
 
@@ -210,10 +212,11 @@ def _rescaled_ranks(returns, came, starts, ends, skip, decay, rescaled, out):  #
         if count == 0:
             return i
         last = end
-        loss, twice = came[i] / np.sqrt(sums[0] / sums[1]), 1
+        loss, below, upto = came[i] / np.sqrt(sums[0] / sums[1]), 0, 0
         for k in range(count):
-            twice += (rescaled[k] < loss) + (rescaled[k] <= loss)
-        out[i] = 0.5 * twice / (count + 1.0)
+            below += rescaled[k] < loss
+            upto += rescaled[k] <= loss
+        out[i] = (0.5 * (below + upto) + 0.5) / (count + 1.0)
     return -1
 
 
