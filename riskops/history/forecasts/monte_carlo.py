@@ -14,9 +14,14 @@ import numpy as np
 
 from riskops.checks import check_integer
 from riskops.history.forecasts.base import Floats, Integers, Prediction, check_sample, window_starts
-from riskops.history.forecasts.laws import EmpiricalLaw
-from riskops.history.forecasts.simulated import SEED, sample_tail
-from riskops.history.forecasts.simulated_days import DAILY_PATHS, check_simulation, predict_samples, simulation_name
+from riskops.history.forecasts.simulated import SEED
+from riskops.history.forecasts.simulated_days import (
+    DAILY_PATHS,
+    check_simulation,
+    predict_samples,
+    predict_unchanged,
+    simulation_name,
+)
 
 __all__ = ["FittedPaths", "MonteCarlo", "MonteCarloFit", "PathModel"]
 
@@ -154,17 +159,12 @@ class MonteCarloFit:
         if self.fitted.follows:
             starts = window_starts(ends, window)
             return predict_samples(lambda i: self._losses(returns[starts[i] : ends[i]]), len(ends), levels=self.levels)
-        tail, n = sample_tail(self._lasting.losses, levels=self.levels), len(ends)
-        return Prediction(
-            *(np.repeat(row[:, None], n, axis=1) for row in (tail.value_at_risk, tail.expected_shortfall)),
-            self._lasting.probability,
-            *(np.repeat(row[:, None], n, axis=1) for row in (tail.value_at_risk_error, tail.expected_shortfall_error)),
-        )
+        return predict_unchanged(self._lasting, len(ends), levels=self.levels)
 
     @cached_property
-    def _lasting(self) -> EmpiricalLaw:
+    def _lasting(self) -> Floats:
         """The sample of a model without a state."""
-        return EmpiricalLaw(self._losses(np.empty(0)))
+        return self._losses(np.empty(0))
 
     def _losses(self, known: Floats) -> Floats:
         return self.fitted.losses(known, days=self.days, paths=self.paths, seed=self.seed)

@@ -1,4 +1,4 @@
-"""The prediction of days of which each has a simulated sample of its own."""
+"""The prediction of days by simulated losses: of each day by a sample of its own, or of all by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from riskops.history.forecasts.base import Floats, Prediction
 from riskops.history.forecasts.laws import EmpiricalLaw
 from riskops.history.forecasts.simulated import SEED, sample_tail
 
-__all__ = ["DAILY_PATHS", "check_simulation", "predict_samples", "simulation_name"]
+__all__ = ["DAILY_PATHS", "check_simulation", "predict_samples", "predict_unchanged", "simulation_name"]
 
 #: A sample is drawn anew for every forecast day, and this many paths give VaR at 99 % within 1 to 2 %.
 DAILY_PATHS = 16_384
@@ -42,6 +42,22 @@ def predict_samples(draw: Callable[[int], Floats], number: int, *, levels: Seque
         probability=probability,
         value_at_risk_error=rows[2],
         expected_shortfall_error=rows[3],
+    )
+
+
+def predict_unchanged(losses: Floats, number: int, *, levels: Sequence[float]) -> Prediction:
+    """Forecast ``number`` days, all by one sample of simulated losses, in any order."""
+    tail, law = sample_tail(losses, levels=levels), EmpiricalLaw(losses)
+
+    def daily(figure: Floats) -> Floats:
+        return np.repeat(figure[:, None], number, axis=1)
+
+    return Prediction(
+        value_at_risk=daily(tail.value_at_risk),
+        expected_shortfall=daily(tail.expected_shortfall),
+        probability=law.probability,
+        value_at_risk_error=daily(tail.value_at_risk_error),
+        expected_shortfall_error=daily(tail.expected_shortfall_error),
     )
 
 
