@@ -21,7 +21,7 @@ from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, Integers
 from riskops.schema import validate, variable
 
-__all__ = ["Backtest", "BacktestResult", "Bools", "Outcomes", "judge", "tail_probability"]
+__all__ = ["Backtest", "BacktestResult", "Bools", "Outcomes", "judge", "registered", "tail_probability"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -101,6 +101,12 @@ class Backtest:
     needs: tuple[str, ...] = ("forecast_value_at_risk",)
 
 
+def registered(name: str, array: xr.DataArray) -> xr.DataArray:
+    """An array as a registered variable, with its own coordinates."""
+    coords = {str(key): coord for key, coord in array.coords.items()}
+    return variable(name, tuple(map(str, array.dims)), array.data, coords=coords)
+
+
 def judge(forecasts: xr.Dataset, *, tests: Sequence[Backtest], simulations: int, seed: int) -> xr.Dataset:
     """Run tests over every method, series, horizon and level of some forecasts; lazy where the forecasts are.
 
@@ -146,12 +152,7 @@ def judge(forecasts: xr.Dataset, *, tests: Sequence[Backtest], simulations: int,
     if "level" not in dims:
         ordered = ordered.assign_coords(level=level.item())
     names = ("statistic", "p_value", "simulated_p_value")[: 3 if simulations else 2]
-    return xr.Dataset(
-        {
-            name: variable(name, ("test", *map(str, dims)), ordered[i].data, coords=dict(ordered.coords))
-            for i, name in enumerate(names)
-        }
-    )
+    return xr.Dataset({name: registered(name, ordered[i]) for i, name in enumerate(names)})
 
 
 def _judge_arrays(

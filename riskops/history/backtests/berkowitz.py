@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 from scipy.special import chdtrc, ndtri
 
@@ -244,7 +245,7 @@ def berkowitz_tail(probability: Floats, *, level: float) -> BacktestResult:
     return BacktestResult(float(out[0]), float(chdtrc(2.0, out[0])))
 
 
-def _over_normals(n: int, simulations: int, seed: int, add: Callable[[Floats, bool], None]) -> None:
+def _over_normals(n: int, simulations: int, seed: int, add: Callable[[npt.NDArray[np.float32], bool], None]) -> None:
     """Hand over ``n`` days of standard normals, a column a simulation, block by block."""
     counters = tile_counters(0, simulations)
     for start in range(0, n, _ROWS):

@@ -127,8 +127,10 @@ def weibull_durations(breaches: Bools) -> BacktestResult:
     cluster give b < 1. The days before the first breach (itself counted) and after the last one are censored durations,
     unless the first or last day is a breach. The statistic is the likelihood ratio of the best b over b = 1, a at its
     best in both; chi-squared with one degree of freedom. Shapes from 0.01 to 10 are looked at: where all durations
-    between breaches are equal and the longest, the likelihood grows without end. The exponential law stands for the
-    geometric one that days have, so at levels well below 0.95 p-values by simulation are the ones to read.
+    between breaches are equal and the longest, the likelihood grows without end. Days
+    are whole, so their durations have a geometric law and not the exponential one of the asymptotic test: it rejects a
+    true null too often where breaches are many (4,000 days at 95 %: 23 % of the time at a size of 5 %; at 99 %: 5.5 %).
+    The p-value by simulation has no such error.
 
     Fewer than two breaches leave nothing to compare: statistic and p-value are NaN.
 

@@ -13,7 +13,7 @@ from riskops.history.backtests.base import Backtest
 __all__ = ["backtests", "list_backtests"]
 
 #: The files that hold tests: each has a tuple ``BACKTESTS``.
-_FILES: tuple[str, ...] = ("coverage", "independence", "durations", "dynamic_quantile", "berkowitz")
+_FILES: tuple[str, ...] = ("coverage", "independence", "durations", "dynamic_quantile", "berkowitz", "traffic_light")
 
 
 @cache

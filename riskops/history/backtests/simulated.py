@@ -120,8 +120,8 @@ def monte_carlo_p_value(null: Floats, observed: float, *, tie_break: float) -> f
 def tie_break(outcomes: Outcomes, name: str, seed: int) -> float:
     """A number in [0, 1) that hangs on the data, the test and the seed, and on nothing else."""
     digest = hashlib.blake2b(f"{name} {seed} {outcomes.level!r}".encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(outcomes.losses))
-    digest.update(np.ascontiguousarray(outcomes.value_at_risk))
+    digest.update(outcomes.losses.tobytes())
+    digest.update(outcomes.value_at_risk.tobytes())
     return (int.from_bytes(digest.digest(), "little") >> 11) * 2.0**-53
 
 
