@@ -273,7 +273,7 @@ _HISTORY = (
     ),
     VariableSpec("fit_seconds", ("method", *_SERIES), "seconds", "Time that fitting and forecasting took."),
     *(
-        VariableSpec(f"forecast_{name}_{side}", _FORECAST, ONE, f"{end} end of the bootstrap interval of forecast_{name}.")
+        VariableSpec(f"forecast_{name}_{side}", _FORECAST, ONE, f"{end} end of its bootstrap interval.")
         for name in ("value_at_risk", "expected_shortfall")
         for side, end in (("low", "Lower"), ("high", "Upper"))
     ),
@@ -336,7 +336,7 @@ def _build() -> dict[str, VariableSpec]:
     specs = {spec.name: spec for spec in _SPECS}
     for spec in _HISTORY:
         # a forecast of the day after the last observation has no date
-        absent = {*_HISTORY_OPTIONAL, *(["observation"] if spec.name.startswith("forecast_") else [])}
+        absent = {*_HISTORY_OPTIONAL, *(["observation"] if "level" in spec.dims else [])}
         specs[spec.name] = replace(spec, optional=tuple(dim for dim in spec.dims if dim in absent))
     paths = (
         replace(spec, sign="loss positive" if spec.unit == MONEY else "", optional=_LEADING, measure=True)
