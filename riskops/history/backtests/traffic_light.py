@@ -192,11 +192,22 @@ def breaches_by_year(forecasts: xr.Dataset) -> xr.Dataset:
     if not np.issubdtype(dates.dtype, np.datetime64):
         raise InputError("forecasts: the observations have no dates, so there are no years to count by")
     year = dates.astype("datetime64[Y]").astype(np.int64) + 1970
-    years = xr.DataArray(np.unique(year), dims="year", name="year")
+    years = np.unique(year)
+
+    def sums(flags: Bools) -> npt.NDArray[np.int64]:
+        return np.stack([flags[..., year == one].sum(axis=-1) for one in years], axis=-1)
 
     def by_year(flags: xr.DataArray) -> xr.DataArray:
-        parts = [flags.isel(observation=np.flatnonzero(year == one)).sum("observation") for one in years.to_numpy()]
-        return xr.concat(parts, dim="year").assign_coords(year=years.to_numpy())
+        whole = flags.chunk(observation=-1) if flags.chunks else flags
+        return xr.apply_ufunc(
+            sums,
+            whole,
+            input_core_dims=[["observation"]],
+            output_core_dims=[["year"]],
+            dask="parallelized",  # one task a block, not one for each of its years
+            output_dtypes=[np.int64],
+            dask_gufunc_kwargs={"output_sizes": {"year": len(years)}},
+        ).assign_coords(year=years)
 
     return _zones(forecasts, by_year(breached), by_year(counted))
 
