@@ -8,7 +8,7 @@ square root unless the rule says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from riskops.history.fitting import Failures, Methods, check_failures, choose_me
 from riskops.history.forecasts.base import Floats, Forecaster
 from riskops.history.series import Missing, check_returns, day_text, read_series
 from riskops.history.tasks import Picked, method_tasks, picked, series_task
+from riskops.history.today import ENSEMBLE, Judgement, ensemble_today
 from riskops.schema import variable
 from riskops.threads import pinned_threads
 
@@ -71,6 +72,7 @@ def forecast(
     level: float | Sequence[float] = (0.95, 0.99),
     horizon: int | Sequence[int] = 1,
     window: int | None = None,
+    ensemble_days: int = 250,
     missing: Missing = "error",
     failures: Failures = "error",
     series_per_task: int = 1,
@@ -86,13 +88,18 @@ def forecast(
         ``simple_return`` or ``log_return`` (observation, asset), or ``portfolio_return`` (observation, portfolio), in
         memory or lazy.
     method
-        The name of a method, a mapping of ``kind`` and settings, a forecaster, several of them, or ``"all"``.
+        The name of a method, a mapping of ``kind`` and settings, a forecaster, several of them, or ``"all"``. With
+        ``"ensemble"`` among them, the last one is the weighted mean of the others, or of all methods where it is the
+        only one (:func:`riskops.history.ensemble`, with its defaults).
     level
         One or several confidence levels.
     horizon
         One or several numbers of days.
     window
         The number of the last returns to use, all by default.
+    ensemble_days
+        The last days, on which the members of an ensemble are judged out of sample: fitted to the returns before them,
+        and not again.
     missing
         ``"error"``: a NaN return is an error. ``"skip"``: a series consists of its own observed days, of which the last
         ``window`` are used; one that was not observed on the last day has no forecast (NaN, and a note).
@@ -112,7 +119,8 @@ def forecast(
         - ``forecast_notes`` (method, series): JSON of each note and the number of fits that it was said of, for
           :func:`forecast_notes`;
         - ``fit_seconds`` (method, series): the time that it took, no figure of the risk;
-        - ``window_observations`` (series): the returns that were used.
+        - ``window_observations`` (series): the returns that were used;
+        - with an ensemble ``ensemble_weight`` and ``member_score`` (member, series, horizon, level).
 
         The coordinate ``horizon_rule`` (method, horizon) says how each horizon is reached. Attributes: ``window_end``,
         the last observation, and under ``missing="error"`` ``window_start``, the first that was used; ``missing``,
@@ -121,7 +129,8 @@ def forecast(
     Raises
     ------
     InputError
-        An unknown method or setting, two methods of one name, a horizon that is no whole number of days or that a
+        An unknown method or setting, two methods of one name, an ensemble of fewer than two or without the days to
+        judge them on, a horizon that is no whole number of days or that a
         method has no way to, a window longer than the series or shorter than a method needs, dates that do not ascend,
         an infinite return, and by the NaN rule a missing one.
 
@@ -133,7 +142,11 @@ def forecast(
     >>> round(float(found["forecast_value_at_risk"].compute().item()), 9)
     0.039568345
     """
-    chosen = choose_methods(method)
+    listed = [method] if isinstance(method, str | Mapping) or not isinstance(method, Sequence) else list(method)
+    members = [one for one in listed if not (isinstance(one, str) and one == ENSEMBLE)]
+    if len(members) < len(listed) - 1:
+        raise InputError(f"method: {ENSEMBLE!r} is given twice")
+    chosen = choose_methods(members if members and members != ["all"] else "all")
     levels = check_levels("level", level)
     horizons = _check_horizons(horizon)
     check_failures(failures)
@@ -165,7 +178,19 @@ def forecast(
     if missing == "error":
         attrs["window_start"] = day_text(series.dates[-used])
     attrs |= {"missing": missing, "failures": failures, "returns": series.variable}
-    return xr.Dataset(found, attrs=attrs).assign_coords(horizon_rule=(("method", "horizon"), rules))
+    latest = xr.Dataset(found, attrs=attrs).assign_coords(horizon_rule=(("method", "horizon"), rules))
+    if len(members) == len(listed):
+        return latest
+    how = Judgement(
+        check_integer("ensemble_days", ensemble_days, at_least=1), window, missing, failures, series_per_task
+    )
+    both = ensemble_today(returns, latest, chosen, how)
+    shared = [str(name) for name in latest if name != "window_observations"]
+    joined = xr.concat([latest[shared], both[shared]], "method", join="exact")
+    if not members:
+        joined = joined.isel(method=slice(-1, None))
+    others = both[["ensemble_weight", "member_score"]].assign(window_observations=latest["window_observations"])
+    return joined.merge(others, join="exact").assign_attrs(attrs)
 
 
 def _check_horizons(horizon: int | Sequence[int]) -> tuple[int, ...]:

@@ -202,11 +202,17 @@ def test_samples_that_can_not_carry_it_are_refused_in_a_line(name: str) -> None:
 
 # Coverage
 
+#: At its usual decay a method of ages has about a hundred losses, of which the 99 % quantile is exceeded on 1.5 % of
+#: days even where all days are alike; one that forgets slowly has nominal coverage like the others.
+SLOW: dict[str, dict[str, Any]] = {"age_weighted": {"kind": "age_weighted", "decay": 0.998}}
+
 
 def breaches(name: str, *, seed: int, known: int, ahead: int, refit_every: int) -> tuple[int, ...]:
     """How often the loss of data of its own kind was above VaR at 95 % and 99 % on the ``ahead`` days that followed."""
     returns = returns_of(OWN[name](known + ahead, seed))
-    found = rolling_forecasts(returns, methods=name, level=(0.95, 0.99), window=known, refit_every=refit_every)
+    found = rolling_forecasts(
+        returns, methods=SLOW.get(name, name), level=(0.95, 0.99), window=known, refit_every=refit_every
+    )
     return tuple(found["breach"].sum("observation").compute(scheduler="synchronous").values.ravel().tolist())
 
 

@@ -146,3 +146,77 @@ def test_failures_are_errors_that_say_where_or_notes() -> None:
 def test_what_can_not_be_asked_is_said_at_once(options: Any, text: str, refuse_compute: None) -> None:
     with pytest.raises(InputError, match=text):
         forecast(random_returns(40, 1), **({"method": Span()} | options))
+
+
+# The ensemble
+
+
+def test_the_ensemble_is_weighed_by_the_days_before_and_by_nothing_else() -> None:
+    returns = random_returns(300, 2)
+    members = ["normal", "historical", "ewma"]
+    found = ask(returns, method=[*members, "ensemble"], window=120, ensemble_days=80)
+    assert found["method"].values.tolist() == [*members, "ensemble"]
+    weight = found["ensemble_weight"]
+    assert weight.dims == ("member", "asset", "horizon", "level")
+    np.testing.assert_allclose(weight.sum("member"), 1.0, rtol=1e-12)
+    assert float(weight.max()) > 0.34
+    plain = ask(returns, method=members, window=120)
+    for name in ("forecast_value_at_risk", "forecast_expected_shortfall"):
+        np.testing.assert_array_equal(found[name].values[:3], plain[name].values)
+        np.testing.assert_allclose(found[name].values[3], (weight.values * plain[name].values).sum(axis=0), rtol=1e-12)
+    # the weights are those that the last 80 losses give, each forecast from what came before the 80 days and it
+    past = rolling_forecasts(
+        returns,
+        methods=members,
+        level=[0.9, 0.99],
+        window=120,
+        refit_every=80,
+        start=returns["observation"].values[220],
+    ).compute(scheduler="synchronous")
+    for s, a in np.ndindex(2, 2):
+        level = (0.9, 0.99)[a]
+        quantile, shortfall = (past[f"forecast_{n}"].values[:, s, a] for n in ("value_at_risk", "expected_shortfall"))
+        loss = past["realised_loss"].values[s]
+        score = np.maximum(loss - quantile, 0.0) / ((1.0 - level) * shortfall) + quantile / shortfall
+        score = (score + np.log(shortfall) - 1.0).sum(axis=1)
+        share = np.exp(-(score - score.mean()))
+        np.testing.assert_allclose(weight.values[:, s, 0, a], share / share.sum(), rtol=1e-9)
+
+
+def test_an_ensemble_alone_is_of_all_methods_and_its_graph_is_lazy(refuse_compute: None) -> None:
+    found = forecast(random_returns(900, 1), method="ensemble")
+    assert found["method"].values.tolist() == ["ensemble"]
+    assert found.sizes["member"] > 20
+    for name, array in found.items():
+        assert isinstance(array.data, da.Array)
+        validate(found, str(name))
+
+
+def test_with_few_forecasts_of_the_past_the_weights_are_equal_and_a_note_says_so() -> None:
+    found = ask(random_returns(300, 1), method=["normal", "ewma", "ensemble"], horizon=[1, 5], ensemble_days=104)
+    weight = found["ensemble_weight"].values[:, 0, :, 0]
+    assert weight[:, 1].tolist() == [0.5, 0.5]
+    assert weight[:, 0].tolist() != [0.5, 0.5]
+    text = "horizon 5: equal weights; 20 forecasts of the past are fewer than 50"
+    assert ("ensemble", "A", text, 1) in forecast_notes(found)
+    assert found["horizon_rule"].values[-1].tolist() == ["weighted mean of the members"] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"method": ["ensemble", "normal", "ensemble"]}, "method: 'ensemble' is given twice"),
+        (
+            {"method": ["normal", "ensemble"], "ensemble_days": 60},
+            "1 method makes no ensemble; at least two",
+        ),
+        (
+            {"method": ["normal", "ewma", "ensemble"], "window": 100, "ensemble_days": 60},
+            "ensemble_days: 60 of the 150 returns leave 90 before them, fewer than the 100",
+        ),
+        ({"method": ["normal", "ewma", "ensemble"], "ensemble_days": 0}, "ensemble_days: 0 is not an integer >= 1"),
+    ],
+)
+def test_an_ensemble_that_can_not_be_judged_is_refused(options: Any, text: str, refuse_compute: None) -> None:
+    with pytest.raises(InputError, match=text):
+        forecast(random_returns(150, 1), **options)
