@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from riskops.checks import exact_level
+from riskops.checks import check_number, exact_level
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, Integers
 from riskops.schema import validate, variable
 
-__all__ = ["Backtest", "BacktestResult", "Bools", "Outcomes", "judge", "registered", "tail_probability"]
+__all__ = ["Backtest", "BacktestResult", "Bools", "Outcomes", "check_size", "judge", "registered", "tail_probability"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -32,6 +32,13 @@ _LOOKED_AT = ("realised_loss", "forecast_value_at_risk", "forecast_expected_shor
 def tail_probability(level: float) -> float:
     """The probability of a breach, ``1 - level`` for the decimal that the level prints as (contract C4)."""
     return float(1 - exact_level(level))
+
+
+def check_size(size: float) -> float:
+    """Return the size of a test when it lies between 0 and 1."""
+    if not 0.0 < check_number("size", size) < 1.0:
+        raise InputError(f"size: {size!r} is not between 0 and 1; 0.05 rejects one true hypothesis in twenty")
+    return float(size)
 
 
 class BacktestResult(NamedTuple):

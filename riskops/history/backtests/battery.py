@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from riskops.checks import check_integer, check_level
+from riskops.checks import check_integer
 from riskops.errors import InputError
-from riskops.history.backtests.base import judge, registered
+from riskops.history.backtests.base import check_size, judge, registered
 from riskops.history.backtests.registry import backtests
 from riskops.history.backtests.traffic_light import outcome_flags
 
@@ -68,11 +68,11 @@ def backtest(
     ...     coords={"asset": ["A"], "level": [0.95]})
     >>> found = backtest(forecasts, tests=["kupiec", "independence"])
     >>> int(found["breaches"].item()), found["rejected"].values.ravel().tolist()
-    (78, [True, False])
+    (59, [True, False])
     """
     check_integer("simulations", simulations, at_least=0)
     check_integer("seed", seed, at_least=0, below=2**64)
-    check_level("size", size)
+    check_size(size)
     chosen = backtests(tests)
     if tests == "all":
         chosen = tuple(test for test in chosen if all(name in forecasts for name in test.needs))

@@ -11,7 +11,7 @@ from scipy.special import bdtr, bdtrc, chdtrc, chdtri
 
 from riskops.checks import check_integer, check_level, check_one_of
 from riskops.errors import InputError
-from riskops.history.backtests.base import Backtest, BacktestResult, Bools, tail_probability
+from riskops.history.backtests.base import Backtest, BacktestResult, Bools, check_size, tail_probability
 from riskops.history.backtests.likelihoods import breach_ratio, waiting_ratio
 from riskops.history.backtests.simulated import breach_rows, by_simulation, statistic
 
@@ -71,7 +71,7 @@ def nonrejection_region(n: int, *, level: float, size: float = 0.05) -> tuple[in
     """
     check_integer("n", n, at_least=1)
     check_level("level", level)
-    check_level("size", size)
+    check_size(size)
     ratio = np.array([breach_ratio(m, n, tail_probability(level)) for m in range(n + 1)])
     kept = np.flatnonzero(ratio < chdtri(1.0, size))
     if not len(kept):
