@@ -199,6 +199,7 @@ _CURVES = (
 _SERIES = ("portfolio", "asset")
 _FORECAST = ("method", *_SERIES, "horizon", "level", "observation")
 _JUDGED = ("test", "method", *_SERIES, "horizon", "level")
+_COMPARED = ("method", "other_method", *_SERIES, "horizon", "level")
 #: Breaches are counted over all forecasts or by year, and the table of zones is by their number alone.
 _COUNTED = (*_JUDGED[1:], "year", "number")
 _PROFIT = ("portfolio", "observation")
@@ -303,6 +304,13 @@ _HISTORY = (
     VariableSpec("kolmogorov_smirnov", ("portfolio",), ONE, "Largest distance of the two profits' distributions."),
     VariableSpec("attribution_zone", ("portfolio",), "name", "Zone of profit and loss attribution: green, amber, red."),
     VariableSpec("score", ("score_name", *_JUDGED[1:]), ONE, "Mean score of the forecasts; lower is better."),
+    VariableSpec("score_difference", _COMPARED, ONE, "Mean score of `method` less that of `other_method`."),
+    VariableSpec("diebold_mariano", _COMPARED, ONE, "Statistic of equal scores; negative where `method` is better."),
+    VariableSpec("diebold_mariano_p_value", _COMPARED, ONE, "P-value of equal scores, two-sided."),
+    VariableSpec(
+        "confidence_set_p_value", _JUDGED[1:], ONE, "P-value of a method in the model confidence set of its score."
+    ),
+    VariableSpec("in_confidence_set", _JUDGED[1:], ONE, "Whether a method may be the best by its score."),
     VariableSpec("shared_days", _JUDGED[2:], "days", "Days of the series that every method compared has forecast."),
     VariableSpec(
         "undefined_scores",
