@@ -17,7 +17,9 @@ from riskops.history.forecasts.pareto import ParetoFit, log_likelihood, pareto_q
 __all__ = ["TailIntervals", "tail_intervals"]
 
 #: How finely the shape is searched before the best one is refined.
-_SHAPES = 121
+_POINTS = 81
+#: A shortfall that grows without bound has a shape that approaches 1: searched to ``1 - exp(-25)``.
+_NEAR_ONE = 25.0
 
 
 class TailIntervals(NamedTuple):
@@ -75,30 +77,44 @@ def tail_intervals(fit: ParetoFit, *, level: float = 0.99, confidence: float = 0
     estimates = fit.value_at_risk(level), fit.expected_shortfall(level)
     excesses, unit = fit.excesses / fit.scale, fit.scale
     drop = float(chdtri(1.0, 1.0 - confidence)) / 2.0
-    top = max(2.0, fit.shape + 2.0)
-
-    def quantile_scale(shape: float) -> float:
-        return 1.0 / float(pareto_quantile(np.array(share), shape))
-
-    def shortfall_scale(shape: float) -> float:
-        return (1.0 - shape) / (1.0 + float(pareto_quantile(np.array(share), shape)))
-
+    quantile = _Profile(excesses, np.linspace(-1.0, max(2.0, fit.shape + 2.0), _POINTS), _Quantile(share))
+    shortfall = _Profile(excesses, np.linspace(-_NEAR_ONE, math.log(2.0), _POINTS), _Shortfall(share))
     ends = []
-    for estimate, scale_of, highest in zip(estimates, (quantile_scale, shortfall_scale), (top, 1.0), strict=True):
-        profile = _Profile(excesses, scale_of, highest)
-        found = _interval((estimate - fit.threshold) / unit, profile, drop)
-        ends.append((fit.threshold + unit * found[0], fit.threshold + unit * found[1]))
+    for estimate, profile in zip(estimates, (quantile, shortfall), strict=True):
+        low, high = _interval((estimate - fit.threshold) / unit, profile, drop)
+        ends.append((fit.threshold + unit * low, fit.threshold + unit * high))
     return TailIntervals(*ends)
+
+
+class _Quantile:
+    """At a point, the shape: the point itself, and the scale for which the quantile's excess is 1."""
+
+    def __init__(self, share: float) -> None:
+        self.share = np.array(share)
+
+    def __call__(self, point: float) -> tuple[float, float]:
+        return point, 1.0 / float(pareto_quantile(self.share, point))
+
+
+class _Shortfall:
+    """At a point, the shape: 1 less its exponential, and the scale for which the shortfall's excess is 1."""
+
+    def __init__(self, share: float) -> None:
+        self.share = np.array(share)
+
+    def __call__(self, point: float) -> tuple[float, float]:
+        gap = math.exp(point)
+        return 1.0 - gap, gap / (1.0 + float(pareto_quantile(self.share, 1.0 - gap)))
 
 
 class _Profile:
     """The likelihood's largest value over the shape, with the scale so that an excess has a given value."""
 
-    def __init__(self, excesses: Floats, scale_of: Callable[[float], float], highest: float) -> None:
+    def __init__(self, excesses: Floats, points: Floats, law: Callable[[float], tuple[float, float]]) -> None:
         self.excesses = excesses
-        self.scale_of = scale_of
-        self.shapes = np.linspace(-1.0, highest, _SHAPES + 1)[:-1]
-        self.factors = np.array([scale_of(shape) for shape in self.shapes.tolist()])
+        self.points = points
+        self.law = law
+        self.shapes, self.factors = np.array([law(point) for point in points.tolist()]).T
 
     def __call__(self, excess: float) -> float:
         from scipy.optimize import minimize_scalar
@@ -111,15 +127,16 @@ class _Profile:
         slope = np.where(near, self.excesses.sum() / scales, logs / np.where(near, 1.0, self.shapes))
         heights = np.where(feasible, -len(self.excesses) * np.log(scales) - logs - slope, -np.inf)
         best = int(np.argmax(heights))
-        low, high = self.shapes[max(best - 1, 0)], self.shapes[min(best + 1, len(self.shapes) - 1)]
+        low, high = self.points[max(best - 1, 0)], self.points[min(best + 1, len(self.points) - 1)]
         found = minimize_scalar(
-            lambda shape: -self._height(shape, excess), bounds=(low, high), method="bounded", options={"xatol": 1e-9}
+            lambda point: -self._height(point, excess), bounds=(low, high), method="bounded", options={"xatol": 1e-7}
         )
         return max(float(heights[best]), -float(found.fun))
 
-    def _height(self, shape: float, excess: float) -> float:
+    def _height(self, point: float, excess: float) -> float:
         # the bounded search compares numbers; a tail too short for the data is worse than any
-        found = float(log_likelihood(self.excesses, shape, np.array(excess * self.scale_of(shape))))
+        shape, factor = self.law(point)
+        found = float(log_likelihood(self.excesses, shape, np.array(excess * factor)))
         return found if math.isfinite(found) else -1e300
 
 
