@@ -1,7 +1,12 @@
-"""Risk from observed returns: forecasts by many methods, rolled through time, and historical simulation."""
+"""Risk from observed returns: forecasts by many methods, rolled through time and judged, and historical simulation."""
 
 from __future__ import annotations
 
+from riskops.history.assessment import assess
+from riskops.history.backtests.battery import backtest
+from riskops.history.backtests.scores import scores
+from riskops.history.backtests.traffic_light import breaches_by_year, traffic_light
+from riskops.history.ensemble import ensemble
 from riskops.history.forecast import forecast
 from riskops.history.historical import historical_losses, historical_value_at_risk
 from riskops.history.notes import forecast_notes
@@ -9,10 +14,16 @@ from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import portfolio_returns
 
 __all__ = [
+    "assess",
+    "backtest",
+    "breaches_by_year",
+    "ensemble",
     "forecast",
     "forecast_notes",
     "historical_losses",
     "historical_value_at_risk",
     "portfolio_returns",
     "rolling_forecasts",
+    "scores",
+    "traffic_light",
 ]

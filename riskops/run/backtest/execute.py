@@ -116,7 +116,12 @@ def compute_backtest(
     job: BacktestJob, lazy: LazyBacktest, *, cluster: Cluster, progress: Progress | None
 ) -> tuple[xr.Dataset, dict[str, float]]:
     """Ask once for everything; the results, and the seconds that each method's fits took, which are no result."""
-    forecasts, judged = cluster.compute(lazy.forecasts, lazy.judged, progress=progress)
+    parts = (lazy.forecasts, lazy.judged)
+    # arrays, not datasets: Dask loses tasks that two datasets share when it is asked for both at once
+    arrays = iter(cluster.compute(*(array.data for part in parts for array in part.values()), progress=progress))
+    forecasts, judged = (
+        part.assign({name: array.copy(data=next(arrays)) for name, array in part.items()}) for part in parts
+    )
     seconds = {
         str(method): round(float(forecasts["fit_seconds"].sel({"method": method}).sum()), 3)
         for method in forecasts["method"].values

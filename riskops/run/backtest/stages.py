@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import xarray as xr
 
+from riskops.history import backtest, breaches_by_year, ensemble, scores
 from riskops.history.rolled import Memory
 from riskops.history.rolling import rolled
 from riskops.run.backtest.job import BacktestJob
 from riskops.run.backtest.prepare import method_of
 
 __all__ = ["LazyBacktest", "forecasts_of", "var_backtest"]
+
+
+#: What stands for a method that does not have a variable, by the kind of its values: flags, and notes as JSON.
+_MISSING = {"b": False, "O": "{}"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,6 @@ def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBackt
     >>> lazy.forecasts["method"].values.tolist()
     ['historical', 'ewma', 'ensemble']
     """
-    from riskops.history import backtest, breaches_by_year, confidence_set, ensemble, scores
-
     members = forecasts_of(job, memory=memory)
     forecasts = members
     weights = []
@@ -70,8 +73,7 @@ def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBackt
     judged = [
         backtest(forecasts, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed),
         scores(forecasts),
-        confidence_set(forecasts, size=job.confidence_set, seed=job.seed),
-        breaches_by_year(forecasts),
+        _by_year(forecasts),
         *weights,
     ]
     return LazyBacktest(forecasts, xr.merge(judged, compat="equals", join="exact", combine_attrs="drop"))
@@ -93,11 +95,27 @@ def forecasts_of(job: BacktestJob, *, memory: Memory | None = None) -> xr.Datase
     )
 
 
+def _by_year(forecasts: xr.Dataset) -> xr.Dataset:
+    """Breaches and zones of each year, under names that leave those of the whole alone."""
+    found = breaches_by_year(forecasts)[["forecasts", "breaches", "traffic_light_zone"]]
+    return found.rename({"forecasts": "yearly_forecasts", "breaches": "yearly_breaches"})
+
+
 def with_method(members: xr.Dataset, joint: xr.Dataset) -> xr.Dataset:
-    """The forecasts of the members with those of one more method after them; what it does not forecast is missing."""
-    shared = [name for name in members if name in joint and "method" in members[name].dims]
-    parts = [xr.concat([members[name], joint[name]], dim="method") for name in shared]
-    alone = [members[name] for name in members if name not in shared]
-    return xr.merge([*parts, *alone], compat="equals", join="outer", combine_attrs="override").assign_attrs(
-        members.attrs
-    )
+    """The forecasts of the members with those of one more method after them.
+
+    What it does not have is missing: no distribution, no error of simulation, no fit that could fail, and no notes.
+    """
+    rules = [*members["horizon_rule"].to_numpy().tolist(), "as its members"]
+    members = members.drop_vars("horizon_rule")
+    labels = [*members["method"].to_numpy().tolist(), *joint["method"].to_numpy().tolist()]
+    found = {}
+    for name, array in members.items():
+        if "method" not in array.dims:
+            found[name] = array
+        elif name in joint:
+            found[name] = xr.concat([array, joint[name]], dim="method", coords="minimal", compat="override")
+        else:
+            fill = _MISSING.get(array.dtype.kind, float("nan"))
+            found[name] = array.reindex({"method": labels}, fill_value=fill)
+    return xr.Dataset(found, attrs=members.attrs).assign_coords(horizon_rule=("method", rules))
