@@ -64,6 +64,22 @@ def test_normal_forecasts_are_those_of_each_window() -> None:
                 assert told.expected_shortfall[:, i] == pytest.approx(shortfall, rel=1e-6)
 
 
+def test_a_mean_of_zero_leaves_the_root_of_the_mean_square() -> None:
+    returns = 0.01 * np.random.default_rng(2).standard_normal(300) + 0.02
+    told = told_at_the_end(Normal(mean="zero"), returns)
+    assert told.value_at_risk[:, 0] == pytest.approx(stats.norm.ppf(LEVELS) * math.sqrt(np.mean(returns**2)), rel=1e-12)
+
+
+@pytest.mark.parametrize("method", [StudentT(paths=4096), SkewedT(paths=4096)], ids=lambda method: method.name)
+def test_the_location_counts_every_day_of_the_horizon(method: Forecaster) -> None:
+    returns = 0.01 * stats.t.rvs(4, size=300, random_state=12)
+    base, shifted = (told_at_the_end(method, x, days=10) for x in (returns, returns + 0.5))
+    assert shifted.value_at_risk == pytest.approx(base.value_at_risk - 5.0, abs=1e-5)
+    assert shifted.expected_shortfall == pytest.approx(base.expected_shortfall - 5.0, abs=1e-5)
+    assert shifted.value_at_risk_error == pytest.approx(base.value_at_risk_error, rel=1e-3)
+    assert shifted.expected_shortfall_error == pytest.approx(base.expected_shortfall_error, rel=1e-3)
+
+
 def test_moments_of_windows_do_not_drift_after_a_crash() -> None:
     returns = 1e-4 * np.random.default_rng(3).standard_normal(2000)
     returns[500] = -1e6  # sums carried past it would be wrong by 1e-4, as large as the returns
