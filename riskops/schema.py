@@ -254,23 +254,10 @@ _HISTORY = (
         ONE,
         "Whether the realised loss is above the forecast value at risk; false where there is no forecast.",
     ),
+    VariableSpec("refitted", ("method", *_SERIES, "observation"), ONE, "Whether the method was fitted anew that day."),
+    VariableSpec("forecast_failed", ("method", *_SERIES, "observation"), ONE, "Whether the method had no forecast."),
     VariableSpec(
-        "refitted",
-        ("method", *_SERIES, "observation"),
-        ONE,
-        "Whether the method was fitted anew for the day's forecast.",
-    ),
-    VariableSpec(
-        "forecast_failed",
-        ("method", *_SERIES, "observation"),
-        ONE,
-        "Whether the method could give no forecast for the day; the notes say why.",
-    ),
-    VariableSpec(
-        "forecast_notes",
-        ("method", *_SERIES),
-        ONE,
-        "What the method had to tell: JSON of each note and the number of fits that it was said of.",
+        "forecast_notes", ("method", *_SERIES), ONE, "JSON of each note and the number of fits that it was said of."
     ),
     VariableSpec("fit_seconds", ("method", *_SERIES), "seconds", "Time that fitting and forecasting took."),
     *(
@@ -280,6 +267,11 @@ _HISTORY = (
     ),
     VariableSpec("bootstrap_block", ("method", *_SERIES), "days", "Mean length of the blocks of days; 1: one by one."),
     VariableSpec("bootstrap_replications", ("method", *_SERIES), ONE, "Bootstrap samples that could be fitted."),
+    VariableSpec(
+        "recommendation", _SERIES, "text", "Which methods suit the series, and the numbers that this rests on."
+    ),
+    VariableSpec("recommendation_rank", ("method", *_SERIES), ONE, "1: first choice; NaN: not recommended."),
+    VariableSpec("series_statistic", ("statistic_name", *_SERIES), ONE, "Number that a recommendation rests on."),
     VariableSpec("window_observations", _SERIES, "days", "Returns that the forecasts look back to."),
     VariableSpec("ensemble_weight", ("member", *_FORECAST[1:]), ONE, "Weight of a method in the ensemble's forecast."),
     VariableSpec(
