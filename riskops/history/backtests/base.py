@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ Bools = npt.NDArray[np.bool_]
 _LOOKED_AT = ("realised_loss", "forecast_value_at_risk", "forecast_expected_shortfall", "forecast_probability")
 
 
+@cache
 def tail_probability(level: float) -> float:
     """The probability of a breach, ``1 - level`` for the decimal that the level prints as (contract C4)."""
     return float(1 - exact_level(level))

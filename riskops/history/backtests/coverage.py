@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from riskops.errors import InputError
 from riskops.history.backtests.base import Backtest, BacktestResult, Bools, check_size, tail_probability
 from riskops.history.backtests.likelihoods import breach_ratio, waiting_ratio
 from riskops.history.backtests.simulated import breach_rows, by_simulation, statistic
+from riskops.history.forecasts.base import Floats
 
 __all__ = ["binomial", "kupiec", "nonrejection_region", "time_until_first_failure"]
 
@@ -79,6 +81,18 @@ def nonrejection_region(n: int, *, level: float, size: float = 0.05) -> tuple[in
     return int(kept[0]), int(kept[-1])
 
 
+@lru_cache(maxsize=64)
+def _two_sided(n: int, tail: float) -> Floats:
+    """The exact two-sided p-value of each number of breaches: what is no likelier than it, all of it added up."""
+    from scipy.stats import binom
+
+    probability = binom.pmf(np.arange(n + 1), n, tail)
+    ascending = np.sort(probability)
+    below = np.concatenate([[0.0], np.cumsum(ascending)])
+    # as likely but for rounding is as likely
+    return np.minimum(below[np.searchsorted(ascending, probability * (1.0 + 1e-7), side="right")], 1.0)
+
+
 def binomial(
     breaches: Bools, *, level: float, alternative: Literal["two_sided", "greater", "less"] = "two_sided"
 ) -> BacktestResult:
@@ -106,9 +120,7 @@ def binomial(
         return BacktestResult(z, float(bdtrc(m - 1, n, tail)) if m else 1.0)
     if alternative == "less":
         return BacktestResult(z, float(bdtr(m, n, tail)))
-    from scipy.stats import binomtest
-
-    return BacktestResult(z, float(binomtest(m, n, tail).pvalue))
+    return BacktestResult(z, float(_two_sided(n, tail)[m]))
 
 
 def time_until_first_failure(breaches: Bools, *, level: float) -> BacktestResult:

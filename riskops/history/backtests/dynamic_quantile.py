@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -29,106 +30,135 @@ _FLAT = 1e-10
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _moments(offsets, positions, n, tail, lags, matrices, vectors):  # type: ignore[no-untyped-def]
-    """X'X and X'hit of each row of breaches, without what VaR has in them.
+def _moments(positions, first, last, n, tail, lags, matrix, vector):  # type: ignore[no-untyped-def]
+    """X'X and X'hit of one row of breaches, without VaR.
 
-    The columns of X: one, VaR, whether each of the days before was a breach; lagged hits less their mean span the same
+    The columns of X: one, and whether each of the days before was a breach; lagged hits less their mean span the same
     space together with the constant. Days from ``lags`` on count. Everything is a sum over breaches alone.
     """
-    matrices[:] = 0.0
-    vectors[:] = 0.0
+    matrix[:] = 0.0
+    vector[:] = 0.0
     rows = n - lags
-    for s in range(len(vectors)):
-        matrix, vector = matrices[s], vectors[s]
-        matrix[0, 0] = rows
-        hits, last = 0, offsets[s + 1]
-        for i in range(offsets[s], last):
-            at = positions[i]
-            hits += at >= lags
-            low, high = max(lags - at, 1), min(n - 1 - at, lags)
-            for k in range(low, high + 1):
-                matrix[0, 1 + k] += 1.0
-            following = i
-            while following < last and positions[following] - at <= lags:
-                apart = positions[following] - at
-                for k in range(max(low, apart), high + 1):  # on day at + k: breaches k and k - apart days before
-                    if k == apart:
-                        vector[1 + k] += 1.0
-                    else:
-                        matrix[1 + k - apart, 1 + k] += 1.0
-                following += 1
-        vector[0] = hits - tail * rows
-        for k in range(2, lags + 2):
-            vector[k] -= tail * matrix[0, k]
+    matrix[0, 0] = rows
+    hits = 0
+    for i in range(first, last):
+        at = positions[i]
+        hits += at >= lags
+        low, high = max(lags - at, 1), min(n - 1 - at, lags)
+        for k in range(low, high + 1):
+            matrix[k, 0] += 1.0
+        following = i
+        while following < last and positions[following] - at <= lags:
+            apart = positions[following] - at
+            for k in range(max(low, apart), high + 1):  # on day at + k: breaches k and k - apart days before
+                if k == apart:
+                    vector[k] += 1.0
+                else:
+                    matrix[k, k - apart] += 1.0
+            following += 1
+    vector[0] = hits - tail * rows
+    for k in range(1, lags + 1):
+        vector[k] -= tail * matrix[k, 0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _explained(matrix, vector):  # type: ignore[no-untyped-def]
-    """``vector' matrix^- vector`` and the rank: elimination that leaves out a column the others before it span."""
+def _factor(matrix, vector):  # type: ignore[no-untyped-def]
+    """Eliminate in place: multipliers below the diagonal, one over each pivot on it, 0 for a column that the ones
+    before it span; ``vector`` as elimination leaves it. Return ``vector' matrix^- vector`` and the rank."""
     size = len(vector)
-    total, rank = 0.0, 0
-    scale = np.diag(matrix).copy()
+    explained, rank = 0.0, 0
     for i in range(size):
-        pivot = matrix[i, i]
-        if pivot <= _FLAT * scale[i] or scale[i] == 0.0:
-            continue
-        rank += 1
-        total += vector[i] * vector[i] / pivot
-        for j in range(i + 1, size):
-            factor = matrix[i, j] / pivot
-            vector[j] -= factor * vector[i]
-            for k in range(j, size):
-                matrix[j, k] -= factor * matrix[i, k]
-    return total, rank
+        own = matrix[i, i]
+        pivot = own
+        for j in range(i):
+            pivot -= matrix[i, j] * matrix[i, j] * matrix[j, j]
+        inverse = 1.0 / pivot if pivot > _FLAT * own else 0.0
+        matrix[i, i] = inverse
+        for k in range(i + 1, size):
+            for j in range(i):
+                matrix[k, i] -= matrix[i, j] * matrix[k, j] * matrix[j, j]
+        for j in range(i):
+            vector[i] -= matrix[i, j] * matrix[j, j] * vector[j]
+        explained += vector[i] * vector[i] * inverse
+        rank += inverse > 0.0
+    for i in range(size):
+        for j in range(i):
+            matrix[i, j] *= matrix[j, j]
+    return explained, rank
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _statistics(offsets, positions, tail, risk, varies, matrices, vectors, out, ranks):  # type: ignore[no-untyped-def]
-    """The statistic of each row: the moments with VaR's put in. ``risk`` is 0 on the days that do not count, those
-    after the last one among them, so that no sum need look where it ends."""
-    lags = vectors.shape[1] - 2
-    sums = np.empty(lags + 1)
+def _factors(offsets, positions, n, tail, matrices, vectors, explained, ranks):  # type: ignore[no-untyped-def]
+    lags = vectors.shape[1] - 1
+    for s in range(len(vectors)):
+        _moments(positions, offsets[s], offsets[s + 1], n, tail, lags, matrices[s], vectors[s])
+        explained[s], ranks[s] = _factor(matrices[s], vectors[s])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _statistics(offsets, positions, tail, risk, square, matrices, vectors, explained, ranks, out, degrees):  # type: ignore[no-untyped-def]
+    """The statistic of each row and its degrees of freedom: VaR put in as the last column.
+
+    ``risk`` is VaR less its mean over the days that count, 0 on the others, those after the last one among them, so
+    that no sum need look where it ends; ``square`` is the sum of its squares, 0 where VaR does not vary.
+    """
+    size = vectors.shape[1]
+    sums = np.empty(size)
     for s in range(len(out)):
         sums[:] = 0.0
         for i in range(offsets[s], offsets[s + 1]):
             at = positions[i]
-            for k in range(lags + 1):
+            for k in range(size):
                 sums[k] += risk[at + k]
-        matrix, vector = matrices[s].copy(), vectors[s].copy()
-        matrix[1, 1] = matrix[0, 0] if varies else 0.0
-        matrix[1, 2:] = sums[1:]
-        vector[1] = sums[0]
-        explained, ranks[s] = _explained(matrix, vector)
-        out[s] = explained / (tail * (1.0 - tail))
+        cross, left = sums[0], square
+        sums[0] = 0.0  # the constant: VaR is centred
+        for i in range(size):
+            for j in range(i):
+                sums[i] -= matrices[s, i, j] * sums[j]
+            scaled = sums[i] * matrices[s, i, i]
+            cross -= scaled * vectors[s, i]
+            left -= scaled * sums[i]
+        more = left > _FLAT * square
+        degrees[s] = ranks[s] + more
+        out[s] = (explained[s] + (cross * cross / left if more else 0.0)) / (tail * (1.0 - tail))
 
 
-def _row_moments(rows: BreachDraws, level: float, lags: int) -> tuple[Floats, Floats]:
+class _Factors(NamedTuple):
+    """What each row of breaches has without VaR: the eliminated moments, what they explain, and their rank."""
+
+    matrices: Floats
+    vectors: Floats
+    explained: Floats
+    ranks: Floats
+
+
+def _factors_of(rows: BreachDraws, level: float, lags: int) -> _Factors:
     number = len(rows.offsets) - 1
-    matrices, vectors = np.empty((number, lags + 2, lags + 2)), np.empty((number, lags + 2))
-    _moments(rows.offsets, rows.positions, rows.n, tail_probability(level), lags, matrices, vectors)
-    return matrices, vectors
+    shapes = (number, lags + 1, lags + 1), (number, lags + 1), number, number
+    found = _Factors(*(np.empty(shape) for shape in shapes))
+    _factors(rows.offsets, rows.positions, rows.n, tail_probability(level), *found)
+    return found
 
 
 @lru_cache(maxsize=8)
-def _null_moments(n: int, level: float, simulations: int, seed: int) -> tuple[Floats, Floats]:
-    """The moments of simulated breaches: for all series of so many days."""
-    return _row_moments(breach_draws(n, level, simulations, seed), level, LAGS)
+def _null_factors(n: int, level: float, simulations: int, seed: int) -> _Factors:
+    """Those of simulated breaches: for all series of so many days."""
+    return _factors_of(breach_draws(n, level, simulations, seed), level, LAGS)
 
 
-def _judge(
-    rows: BreachDraws, moments: tuple[Floats, Floats], value_at_risk: Floats, level: float
-) -> tuple[Floats, Floats]:
+def _judge(rows: BreachDraws, factors: _Factors, value_at_risk: Floats, level: float) -> tuple[Floats, Floats]:
     """The statistics and their degrees of freedom; VaR is centred and scaled over the days that count."""
-    out, ranks = np.empty(len(rows.offsets) - 1), np.empty(len(rows.offsets) - 1)
-    lags = moments[1].shape[1] - 2
+    out, degrees = np.empty(len(rows.offsets) - 1), np.empty(len(rows.offsets) - 1)
+    lags = factors.vectors.shape[1] - 1
     counted = value_at_risk[lags:]
     deviation = float(np.std(counted))
     varies = deviation > 1e-9 * float(np.max(np.abs(counted)))
     risk = np.zeros(rows.n + lags)
     if varies:
         risk[lags : rows.n] = (counted - counted.mean()) / deviation
-    _statistics(rows.offsets, rows.positions, tail_probability(level), risk, varies, *moments, out, ranks)
-    return out, ranks
+    square = float(rows.n - lags) if varies else 0.0
+    _statistics(rows.offsets, rows.positions, tail_probability(level), risk, square, *factors, out, degrees)
+    return out, degrees
 
 
 def dynamic_quantile(breaches: Bools, value_at_risk: Floats, *, level: float, lags: int = LAGS) -> BacktestResult:
@@ -158,14 +188,14 @@ def dynamic_quantile(breaches: Bools, value_at_risk: Floats, *, level: float, la
     if len(breaches) <= lags:
         return BacktestResult(math.nan, math.nan)
     rows = breach_rows(breaches)
-    found, rank = _judge(rows, _row_moments(rows, level, lags), value_at_risk, level)
+    found, rank = _judge(rows, _factors_of(rows, level, lags), value_at_risk, level)
     return BacktestResult(float(found[0]), float(chdtrc(rank[0], found[0])))
 
 
 def _simulate(outcomes: Outcomes, observed: float, simulations: int, seed: int) -> float:
     of_null = (len(outcomes.losses), outcomes.level, simulations, seed)
-    draws, moments = shared(breach_draws, *of_null), shared(_null_moments, *of_null)
-    null = np.sort(_judge(draws, moments, outcomes.value_at_risk, outcomes.level)[0])
+    draws, factors = shared(breach_draws, *of_null), shared(_null_factors, *of_null)
+    null = np.sort(_judge(draws, factors, outcomes.value_at_risk, outcomes.level)[0])
     return monte_carlo_p_value(null, observed, tie_break=tie_break(outcomes, "dynamic_quantile", seed))
 
 
