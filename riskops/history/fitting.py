@@ -19,6 +19,7 @@ from riskops.history.forecasts.registry import METHODS, forecaster
 
 __all__ = [
     "FAILURES",
+    "FALLBACK",
     "Failures",
     "Method",
     "Methods",
@@ -37,6 +38,9 @@ FAILURES = ("error", "nan")
 Method = str | Mapping[str, Any] | Forecaster
 Methods = Method | Sequence[Method]
 
+#: The note of forecasts that are a fallback, counted by forecast.
+FALLBACK = "forecast by the method's fallback, as its documentation says"
+
 #: Rounding may leave an expected shortfall this much, relative to its value at risk, below it.
 _ROUNDING = 1e-9
 
@@ -54,6 +58,8 @@ class Said:
     value_at_risk_error: Floats
     expected_shortfall_error: Floats
     probability: Callable[[Floats], Floats] | None
+    #: How many of the days are forecast by the method's documented fallback.
+    fallbacks: int = 0
 
 
 def check_failures(failures: str) -> None:
@@ -99,6 +105,7 @@ def said(fit: Fit, name: str, returns: Floats, ends: Integers, *, window: int | 
         absent if found.value_at_risk_error is None else found.value_at_risk_error,
         absent if found.expected_shortfall_error is None else found.expected_shortfall_error,
         found.probability,
+        0 if found.fallback is None else int(np.count_nonzero(found.fallback)),
     )
     for what in ("value_at_risk", "expected_shortfall", "value_at_risk_error", "expected_shortfall_error"):
         given = getattr(answer, what)

@@ -18,7 +18,7 @@ import xarray as xr
 
 from riskops.checks import check_integer, check_levels, check_unique
 from riskops.errors import InputError
-from riskops.history.fitting import Failures, Methods, check_failures, choose_methods, fitted, said
+from riskops.history.fitting import FALLBACK, Failures, Methods, check_failures, choose_methods, fitted, said
 from riskops.history.forecasts.base import Floats, Forecaster
 from riskops.history.series import Missing, check_returns, day_text, read_series
 from riskops.history.tasks import Picked, method_tasks, picked, series_task
@@ -263,7 +263,7 @@ def latest(method: Forecaster, values: Floats, question: Question, *, name: str)
         except Exception as error:
             error.add_note(f"{method.name}: series {name!r}, horizon {days}")
             raise
-        for text in fit.notes:
+        for text in (*fit.notes, *[FALLBACK] * found.fallbacks):
             out.note(text)
         out.value_at_risk[h] = found.value_at_risk[:, 0]
         out.expected_shortfall[h] = found.expected_shortfall[:, 0]

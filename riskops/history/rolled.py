@@ -36,9 +36,10 @@ class Rolled:
         breach = np.zeros((levels, days), np.bool_)
         return cls(first, second, third, fourth, breach, np.full(days, np.nan), no, no.copy())
 
-    def note(self, text: str) -> None:
-        """Count a note."""
-        self.notes[text] = self.notes.get(text, 0) + 1
+    def note(self, text: str, times: int = 1) -> None:
+        """Count a note; of no times there is none."""
+        if times:
+            self.notes[text] = self.notes.get(text, 0) + times
 
 
 class Memory(Protocol):

@@ -20,7 +20,7 @@ from dask.base import tokenize
 
 from riskops.checks import check_integer, check_levels, check_one_of
 from riskops.errors import InputError
-from riskops.history.fitting import Failures, Methods, Unfit, check_failures, choose_methods, fitted, said
+from riskops.history.fitting import FALLBACK, Failures, Methods, Unfit, check_failures, choose_methods, fitted, said
 from riskops.history.forecasts.base import Fit, Floats, Forecaster, Integers, losses_ahead
 from riskops.history.rolled import Memory, Rolled
 from riskops.history.series import Missing, Series, check_returns, day_text, read_series
@@ -132,8 +132,8 @@ def rolling_forecasts(
         - ``forecast_probability`` (method, series, observation): of a loss no larger than the one that came;
         - ``realised_loss`` (series, observation);
         - ``refitted`` and ``forecast_failed`` (method, series, observation);
-        - ``forecast_notes`` (method, series): JSON of each note and the number of fits that it was said of, for
-          :func:`forecast_notes`;
+        - ``forecast_notes`` (method, series): JSON of each note and the number of fits, or of forecasts by a
+          fallback, that it was said of, for :func:`forecast_notes`;
         - ``fit_seconds`` (method, series): the time that fitting and forecasting took, no figure of the risk.
 
         The coordinate ``horizon_rule`` (method) says how the horizon is reached. Attributes: ``window``,
@@ -337,6 +337,7 @@ class _Walk:
         ends, places = self.ends[at:stop], self.places[at:stop]
         window = roll.window if roll.scheme == "rolling" else None
         found = said(fit, self.method.name, self.own, ends, window=window, levels=roll.levels)
+        out.note(FALLBACK, found.fallbacks)
         out.value_at_risk[:, places] = found.value_at_risk
         out.expected_shortfall[:, places] = found.expected_shortfall
         out.value_at_risk_error[:, places] = found.value_at_risk_error

@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 from scipy.integrate import quad
 
 from riskops.errors import InputError
+from riskops.history import forecast, forecast_notes, rolling_forecasts
+from riskops.history.fitting import FALLBACK
 from riskops.history.forecasts.cornish_fisher import (
     CornishFisher,
     cornish_fisher_quantile,
@@ -160,6 +163,20 @@ def test_outside_the_domain_the_fallback_is_taken_marked_and_said() -> None:
     z = stats.norm.ppf(LEVELS)
     on_edge = losses.mean() + losses.std() * (z + (z**3 - 3 * z) * 8.0 / 24.0)
     assert shrunk.predict(returns, ends, window=500).value_at_risk[:, 1] == pytest.approx(on_edge, rel=1e-6)
+
+
+def test_fallbacks_are_counted_in_the_notes_of_the_results() -> None:
+    values = np.concatenate([np.random.default_rng(3).permutation(skewed_returns(400)), fat_returns()])
+    coords = {"observation": np.arange(900).astype("datetime64[D]"), "asset": ["A"]}
+    returns = xr.Dataset({"simple_return": (("observation", "asset"), values[:, None])}, coords=coords)
+    rolled = rolling_forecasts(returns, methods="cornish_fisher", window=400).compute(scheduler="synchronous")
+    told = CornishFisher().fit(values, levels=LEVELS, days=1).predict(values, np.arange(400, 900), window=400)
+    assert told.fallback is not None
+    count = int(told.fallback.sum())
+    assert 0 < count < 500
+    assert ("cornish_fisher", "A", FALLBACK, count) in forecast_notes(rolled)
+    latest = forecast(returns, method="cornish_fisher", window=500).compute(scheduler="synchronous")
+    assert ("cornish_fisher", "A", FALLBACK, 1) in forecast_notes(latest)
 
 
 def test_outside_the_domain_may_be_an_error() -> None:
