@@ -81,15 +81,26 @@ def example_tail() -> da.Array:
 
 
 def example_returns() -> xr.Dataset:
-    coords = {"observation": np.arange(40), "asset": ["A", "B"]}
+    dates = np.datetime64("2020-01-01", "ns") + np.arange(40) * np.timedelta64(1, "D")
+    coords = {"observation": dates, "asset": ["A", "B"]}
     return xr.Dataset({"simple_return": (("observation", "asset"), da.ones((40, 2), chunks=10))}, coords=coords)
+
+
+def example_forecasts() -> xr.Dataset:
+    return history.rolling_forecasts(example_returns(), methods=["normal", "ewma"], window=20)
 
 
 #: Every public function of the chain that takes or returns something lazy, and a call of it.
 LAZY: dict[str, Callable[[], Any]] = {
     "history.forecast": lambda: history.forecast(example_returns()),
     "history.portfolio_returns": lambda: history.portfolio_returns(example_returns(), weights={"all": "equal"}),
-    "history.rolling_forecasts": lambda: history.rolling_forecasts(example_returns(), methods="normal", window=20),
+    "history.backtest": lambda: history.backtest(example_forecasts()),
+    "history.breaches_by_year": lambda: history.breaches_by_year(example_forecasts()),
+    "history.ensemble": lambda: history.ensemble(example_forecasts()),
+    "history.rolling_forecasts": example_forecasts,
+    "history.scores": lambda: history.scores(example_forecasts()),
+    "history.traffic_light": lambda: history.traffic_light(example_forecasts()),
+    "history.assess": lambda: history.assess(example_returns(), methods=["normal", "ewma"], window=15, judged=20),
     "simulation.simulate": example_paths,
     "simulation.paths_of": lambda: paths_of(path_job(spec_of())),
     "portfolio.portfolio_loss": example_losses,
