@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from riskops.errors import InputError
 
-__all__ = ["FEWEST", "INNOVATIONS", "MEANS", "VOLATILITIES", "ArchFit", "fit_arch"]
+__all__ = ["FEWEST", "INNOVATIONS", "MEANS", "STARTS", "VOLATILITIES", "ArchFit", "fit_arch"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,12 +31,14 @@ FEWEST = 100
 #: An estimate nearer to the end of its range than this is reported as being there.
 _AT_BOUND = 1e-6
 
+#: The end of the range of degrees of freedom in ``arch``.
+_FEWEST_DEGREES = 2.05
 #: The optimiser's default of 100 iterations does not suffice a flat likelihood.
 _ENOUGH = {"maxiter": 2000}
 #: SLSQP's "positive directional derivative for linesearch".
 _NO_WAY_UP = 8
 #: Alpha, beta and degrees of freedom to start from again: smooth, usual and rough volatilities.
-_STARTS = ((0.03, 0.95, 8.0), (0.1, 0.85, 6.0), (0.2, 0.7, 5.0), (0.4, 0.5, 4.5))
+STARTS = ((0.03, 0.95, 8.0), (0.1, 0.85, 6.0), (0.2, 0.7, 5.0), (0.4, 0.5, 4.5))
 
 _NAMES = {
     "mu": "mean",
@@ -87,6 +89,8 @@ class ArchFit:
             distances = {"alpha": alpha, "beta": beta, "persistence": 1.0 - alpha - gamma / 2.0 - beta}
             if gamma != 0.0:
                 distances["alpha + gamma"] = alpha + gamma
+        if "degrees_of_freedom" in found:
+            distances["degrees_of_freedom"] = found["degrees_of_freedom"] - _FEWEST_DEGREES
         return [name for name, distance in distances.items() if distance <= _AT_BOUND]
 
     def standard_errors(self) -> dict[str, float | None]:
@@ -129,15 +133,16 @@ def fit_arch(
     innovations: str,
     mean: str,
     what: str,
+    start: int | None = None,
     invertible: bool = False,
 ) -> ArchFit:
     """Fit ``VOLATILITIES[volatility]`` of orders one to a series of that standard deviation.
 
-    ``invertible`` keeps the ``alpha`` of an EGARCH from below zero: see :attr:`ArchFit.forgets`.
-
-    The first fit that converges is taken, from arch's own starting values and then from others. Where the best estimate
-    lies between bounds, the optimiser may end there without a way up and not call it converged, which depends on the
-    last bits; the best such end of all starts is taken then. ``what`` begins the text of the error.
+    The first fit that converges is taken, from arch's own starting values and then from ``STARTS``; with ``start``, the
+    one from that place of ``STARTS`` alone. Where the best estimate lies between bounds, the optimiser may end there
+    without a way up and not call it converged, which depends on the last bits; the best such end of all starts is taken
+    then. ``what`` begins the text of the error. ``invertible`` keeps the ``alpha`` of an EGARCH from below zero: see
+    :attr:`ArchFit.forgets`.
     """
     from arch import arch_model
 
@@ -156,7 +161,7 @@ def fit_arch(
     exponential = process == "EGARCH"
     if exponential and invertible:
         model.volatility = _invertible_egarch()
-    found, restarts = _converged(model, what, (deviation * scale) ** 2, exponential)
+    found, restarts = _converged(model, what, (deviation * scale) ** 2, exponential, start)
     return ArchFit(found, scale, restarts, found.convergence_flag != 0, exponential)
 
 
@@ -164,7 +169,7 @@ def _invertible_egarch() -> Any:
     from arch.univariate import EGARCH
 
     class Invertible(EGARCH):
-        """With ``alpha`` at least zero the filter forgets, whatever the other parameters."""
+        """With ``alpha`` at least zero the filter forgets, unless ``gamma`` is far from any market's."""
 
         def bounds(self, resids: Any) -> Any:
             given = super().bounds(resids)
@@ -178,20 +183,28 @@ def _scale_of(deviation: float) -> float:
     return 100.0 if 1e-3 <= deviation <= 0.3 else 10.0 ** math.ceil(-math.log10(deviation))
 
 
-def _converged(model: Any, what: str, variance: float, exponential: bool) -> tuple[Any, int]:
-    found, starts = model.fit(disp="off", show_warning=False, options=_ENOUGH), list(_STARTS)
+def _converged(model: Any, what: str, variance: float, exponential: bool, start: int | None) -> tuple[Any, int]:
+    """The fit, and from how many of ``STARTS`` the optimiser was run."""
+
+    def run(values: tuple[float, float, float] | None) -> Any:
+        given = None
+        if values is not None:
+            alpha, beta, degrees = values
+            omega = math.log(variance) * (1.0 - beta) if exponential else variance * (1.0 - alpha - beta)
+            known = {"omega": omega, "alpha[1]": alpha, "beta[1]": beta, "nu": degrees, "eta": degrees}
+            given = np.array([known.get(name, 0.0) for name in names])
+        return model.fit(disp="off", show_warning=False, starting_values=given, options=_ENOUGH)
+
+    names = [*model.parameter_names(), *model.volatility.parameter_names(), *model.distribution.parameter_names()]
+    starts = (None, *STARTS) if start is None else (STARTS[start],)
     ends = []
-    while found.convergence_flag != 0 or not np.all(np.isfinite(found.params)):
-        if found.convergence_flag == _NO_WAY_UP and np.all(np.isfinite(found.params)):
-            ends.append(found)
-        if not starts:
-            if ends:
-                return max(ends, key=lambda end: float(end.loglikelihood)), len(_STARTS)
-            message = found.optimization_result.message
-            raise InputError(f"{what} did not converge ({message}); try another window")
-        alpha, beta, degrees = starts.pop(0)
-        omega = math.log(variance) * (1.0 - beta) if exponential else variance * (1.0 - alpha - beta)
-        known = {"omega": omega, "alpha[1]": alpha, "beta[1]": beta, "nu": degrees, "eta": degrees}
-        start = np.array([known.get(name, 0.0) for name in found.params.index])
-        found = model.fit(disp="off", show_warning=False, starting_values=start, options=_ENOUGH)
-    return found, len(_STARTS) - len(starts)
+    for number, values in enumerate(starts):
+        found = run(values)
+        if np.all(np.isfinite(found.params)):
+            if found.convergence_flag == 0:
+                return found, number
+            if found.convergence_flag == _NO_WAY_UP:
+                ends.append(found)
+    if ends:
+        return max(ends, key=lambda end: float(end.loglikelihood)), len(starts) - 1
+    raise InputError(f"{what} did not converge ({found.optimization_result.message}); try another window")

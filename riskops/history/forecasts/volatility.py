@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
 import numpy as np
 
-from riskops.arch_fit import FEWEST, INNOVATIONS, MEANS, VOLATILITIES, ArchFit, fit_arch
+from riskops.arch_fit import FEWEST, INNOVATIONS, MEANS, STARTS, VOLATILITIES, ArchFit, fit_arch
 from riskops.checks import check_one_of
+from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, Integers, Law, check_sample, window_starts
 from riskops.history.forecasts.laws import NormalLaw, SkewedTLaw, StudentTLaw
 from riskops.history.forecasts.recursion import Recursion, filter_variance, presample_variance
@@ -21,6 +24,10 @@ __all__ = ["FEWEST", "Volatility", "VolatilityFit", "clear_fits", "fit_volatilit
 
 #: How many fits a process keeps; each is a dozen numbers.
 _KEPT = 4096
+#: By how much less likely than a constant variance a fit may be: the presample variance enters the first days.
+_LESS_LIKELY = 0.5
+#: To what part of itself a filtered variance has to be that of ``arch``.
+_AGREE = 1e-3
 _fits: OrderedDict[tuple[Volatility, bytes], VolatilityFit] = OrderedDict()
 _lock = Lock()
 
@@ -131,23 +138,41 @@ def clear_fits() -> None:
 
 
 def _fit(spec: Volatility, sample: Floats, method: str) -> VolatilityFit:
-    def fitted(*, invertible: bool) -> ArchFit:
-        return fit_arch(
-            sample,
-            deviation=float(np.std(sample, ddof=1)),
-            volatility=spec.volatility,
-            innovations=spec.innovations,
-            mean=spec.mean,
-            what=f"{method}: the fit of {spec.volatility} to {len(sample)} returns",
-            invertible=invertible,
-        )
-
-    notes = []
+    """The first sound maximum: arch's own fit, and where that is none, those from fixed starting values."""
+    what = f"{method}: the fit of {spec.volatility} to {len(sample)} returns"
+    fitted = partial(
+        fit_arch,
+        sample,
+        deviation=float(np.std(sample, ddof=1)),
+        volatility=spec.volatility,
+        innovations=spec.innovations,
+        mean=spec.mean,
+        what=what,
+    )
     with pinned_threads(), np.errstate(all="ignore"):  # trial steps may leave the range of double precision
-        found = fitted(invertible=False)
+        found = fitted()
+        made = _in_units(spec, sample, found, notes=())
+        if _is_sound(made, found, sample):
+            return made
+        # the bound changes nothing but an EGARCH
+        note = "the first estimate is no sound maximum of the likelihood; another start's is taken"
         if not found.forgets:
-            notes.append("alpha is kept from below zero, where the filtered variances do not forget their start")
-            found = fitted(invertible=True)
+            note = "alpha is kept from below zero, where the filtered variances do not forget their start"
+        for start in (None, *range(len(STARTS))):
+            try:
+                found = fitted(start=start, invertible=True)
+            except InputError:
+                continue
+            made = _in_units(spec, sample, found, notes=(note,))
+            if _is_sound(made, found, sample):
+                return made
+    raise InputError(
+        f"{what} has no sound maximum: it is less likely than a constant variance, or its variances leave any range; "
+        "take a longer window, or another method where many returns are equal"
+    )
+
+
+def _in_units(spec: Volatility, sample: Floats, found: ArchFit, *, notes: tuple[str, ...]) -> VolatilityFit:
     estimates = found.estimates()
     centre = float(sample.mean()) if spec.mean == "constant" else 0.0
     return VolatilityFit(
@@ -157,6 +182,20 @@ def _fit(spec: Volatility, sample: Floats, method: str) -> VolatilityFit:
         log_likelihood=found.log_likelihood,
         notes=(*notes, *_notes(found)),
     )
+
+
+def _is_sound(made: VolatilityFit, found: ArchFit, sample: Floats) -> bool:
+    """Whether an end of the optimiser can be forecast from.
+
+    It is at least as likely as normal returns of a constant variance, which all models contain; the variances forget
+    their start; and they are the recursion's own, not held by the bounds that ``arch`` sets them for its optimiser.
+    """
+    squares = float(np.mean((sample - (sample.mean() if made.recursion.mean else 0.0)) ** 2))
+    constant = -0.5 * len(sample) * (math.log(2.0 * math.pi * squares) + 1.0)
+    if not (found.log_likelihood >= constant - _LESS_LIKELY and found.forgets):
+        return False
+    theirs = (np.asarray(found.result.conditional_volatility) / found.scale) ** 2
+    return bool(np.all(np.abs(made.variances(sample)[:-1] - theirs) <= _AGREE * theirs))
 
 
 def _notes(found: ArchFit) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from riskops.errors import InputError
 from riskops.history.forecasts.recursion import Recursion, filter_variance, presample_variance, simulate_losses
 from riskops.history.forecasts.simulated import normals
 from riskops.history.forecasts.volatility import Volatility, clear_fits, fit_volatility
+from riskops.market import load_prices, log_returns
 
 RETURNS = sp500.load()["Adj Close"].pct_change().dropna().to_numpy()
 #: What arch calls each recursion, and parameters that it can have: mean, omega, alpha[, gamma], beta of percents.
@@ -169,3 +172,46 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         Volatility(innovations="cauchy")
     with pytest.raises(InputError, match=r"^mean: "):
         Volatility(mean="ar")
+
+
+def test_an_end_of_the_optimiser_that_is_no_sound_maximum_is_not_forecast_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, spec = RETURNS[3000:3500], Volatility("garch", "normal")
+    found = riskops.arch_fit.fit_arch(
+        sample, deviation=0.01, volatility="garch", innovations="normal", mean="constant", what="one"
+    )
+    made = fit_volatility(spec, sample, method="one")
+    assert volatility_module._is_sound(made, found, sample)
+    # variances that arch's bounds hold are not those of the recursion
+    moved = replace(made, recursion=made.recursion._replace(omega=1.01 * made.recursion.omega))
+    assert not volatility_module._is_sound(moved, found, sample)
+    # less likely than a constant variance
+    constant = -250.0 * (math.log(2.0 * math.pi * sample.var()) + 1.0)
+    assert found.log_likelihood > constant
+    assert not volatility_module._is_sound(made, cast(Any, _Unlikely(found, constant - 1.0)), sample)
+
+    clear_fits()
+    answers = iter([False, False, True])
+    monkeypatch.setattr(volatility_module, "_is_sound", lambda *given: next(answers))
+    other = fit_volatility(spec, sample, method="one")
+    assert other.notes == ("the first estimate is no sound maximum of the likelihood; another start's is taken",)
+    assert other.log_likelihood == pytest.approx(made.log_likelihood, abs=1e-4)
+    clear_fits()
+    monkeypatch.setattr(volatility_module, "_is_sound", lambda *given: False)
+    with pytest.raises(InputError, match=r"^one: the fit of garch to 500 returns has no sound maximum"):
+        fit_volatility(spec, sample, method="one")
+
+
+def test_a_share_that_hardly_traded_is_refused_or_has_variances_of_this_world() -> None:
+    # seven in ten of its returns are zero: the likelihood of a t grows without bound, and what the optimiser ends at
+    # forecasts variances of 1e49
+    sample = log_returns(load_prices("sp500", assets=["RRC"]))["log_return"].values[:1000, 0]
+    with suppress(InputError):
+        assert fit_volatility(Volatility("egarch", "student_t"), sample, method="one").variances(sample).max() < 1.0
+
+
+class _Unlikely:
+    """A fit with another likelihood."""
+
+    def __init__(self, found: riskops.arch_fit.ArchFit, log_likelihood: float) -> None:
+        self.log_likelihood, self.forgets = log_likelihood, found.forgets
+        self.result, self.scale = found.result, found.scale
