@@ -13,7 +13,19 @@ from riskops.history.backtests.base import Backtest
 __all__ = ["backtests", "list_backtests"]
 
 #: The files that hold tests: each has a tuple ``BACKTESTS``.
-_FILES: tuple[str, ...] = ("coverage", "independence", "durations", "dynamic_quantile", "berkowitz", "traffic_light")
+_FILES = (
+    "coverage",
+    "traffic_light",
+    "independence",
+    "durations",
+    "dynamic_quantile",
+    "berkowitz",
+    "acerbi_szekely",
+    "exceedance_residuals",
+    "costanzino_curran",
+    "regression",
+    "calibration",
+)
 
 
 @cache
