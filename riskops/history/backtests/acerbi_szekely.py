@@ -100,7 +100,9 @@ def z3(probability: Floats, *, level: float, degrees: float = math.inf) -> Backt
     of the n forecast probabilities of what came, and E[S] its exact expectation when those are uniform. Under the null
     they are, whatever the forecasts were, so the p-value by simulation holds for any F; F only says how much more an
     extreme rank counts than one near VaR. With forecasts of one law without location, times a scale of each day, it is
-    the published statistic: the scale drops out. It has no asymptotic p-value. NaN where k is zero.
+    the published statistic: the scale drops out. It has no asymptotic p-value.
+    NaN where k is zero. A loss that was given probability 1 makes the statistic minus infinity and the p-value 0: what
+    came was impossible, as beyond the sample of a historical simulation.
 
     Parameters
     ----------
@@ -126,7 +128,9 @@ def z3(probability: Floats, *, level: float, degrees: float = math.inf) -> Backt
     if k == 0:
         return BacktestResult(math.nan, math.nan)
     tails = np.sort(1.0 - probability)[:k]
-    mean = float(law_quantile(tails, degrees).mean())  # infinite where something came that was forecast impossible
+    mean = float(law_quantile(tails, degrees).mean())
+    if not math.isfinite(mean):
+        return BacktestResult(-math.inf, 0.0)
     return BacktestResult(1.0 - mean / _expected(len(probability), k, degrees), math.nan)
 
 

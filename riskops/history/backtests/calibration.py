@@ -145,7 +145,7 @@ def general_calibration(
 def _figures(losses: Floats, value_at_risk: Floats, expected_shortfall: Floats, level: float) -> tuple[Floats, Floats]:
     tail = tail_probability(level)
     excess = np.maximum(losses - value_at_risk, 0.0) / tail
-    return (losses > value_at_risk) - tail, value_at_risk - expected_shortfall + excess
+    return np.where(losses > value_at_risk, 1.0 - tail, -tail), value_at_risk - expected_shortfall + excess
 
 
 def _studentised(total: Floats, squares: Floats) -> Floats:
