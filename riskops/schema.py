@@ -267,9 +267,7 @@ _HISTORY = (
     ),
     VariableSpec("bootstrap_block", ("method", *_SERIES), "days", "Mean length of the blocks of days; 1: one by one."),
     VariableSpec("bootstrap_replications", ("method", *_SERIES), ONE, "Bootstrap samples that could be fitted."),
-    VariableSpec(
-        "recommendation", _SERIES, "text", "Which methods suit the series, and the numbers that this rests on."
-    ),
+    VariableSpec("recommendation", _SERIES, "text", "Which methods suit the series, and the numbers behind it."),
     VariableSpec("recommendation_rank", ("method", *_SERIES), ONE, "1: first choice; NaN: not recommended."),
     VariableSpec("series_statistic", ("statistic_name", *_SERIES), ONE, "Number that a recommendation rests on."),
     VariableSpec("window_observations", _SERIES, "days", "Returns that the forecasts look back to."),
