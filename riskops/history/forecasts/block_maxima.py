@@ -13,7 +13,7 @@ from scipy.special import gamma, gammainc
 from riskops.checks import check_integer, check_level, check_number, exact_level
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, Integers, Prediction, check_sample, located, losses_ahead
-from riskops.history.forecasts.extremal_index import extremal_index
+from riskops.history.forecasts.extremal_index import blocks_extremal_index, extremal_index
 from riskops.history.forecasts.extreme_value import FEWEST_MAXIMA, ExtremeValueFit, fit_extreme_value
 
 __all__ = ["BlockMaxima", "MaximaLaw", "maxima_of_blocks"]
@@ -29,20 +29,23 @@ class BlockMaxima:
     The maximum of a block of ``m`` losses with distribution ``F`` has, for large ``m``, the distribution
     ``H = F^(m theta)``, so that ``VaR = H^-1(level^(m theta))``; the expected shortfall averages that beyond the level,
     in closed form. The extremal index ``theta`` is 1 for independent losses and smaller when large ones come in
-    clusters. Blocks are counted back from the last day; an incomplete first one is left out. ``H`` describes maxima: a
-    level that a typical block exceeds, such as 0.95 with blocks of 21 days, rests on the smallest of them.
+    clusters, as those of shares do: with 1 their value at risk comes out too low. Blocks are counted back from the last
+    day; an incomplete first one is left out. ``H`` describes maxima: a level that a typical block exceeds, such as 0.95
+    with blocks of 21 days, rests on the smallest of them. Fits to fewer than about 25 blocks often fail.
 
     Over several days the same is done with the maxima of overlapping sums. These cluster by construction, each large
-    day being in as many of them, so their extremal index is always estimated (Ferro and Segers 2003); it brings the
-    maxima back to the distribution of one sum. Nothing is scaled or simulated: the distribution of maxima has no body
-    to draw from. A block must hold at least two sums that do not overlap.
+    day being in as many of them; their extremal index, estimated from the sums, brings the maxima back to the
+    distribution of one sum. Nothing is scaled or simulated: the distribution of maxima has no body to draw from. A
+    block must hold at least two sums that do not overlap.
 
     Parameters
     ----------
     block
         Days a block: 21 is a month.
     extremal_index
-        Of one-day losses: a number in (0, 1], or ``"intervals"`` to estimate it from the sample.
+        ``"blocks"``: estimated with the blocks themselves, at the median of their maxima; ``"intervals"``: by the times
+        between large losses (Ferro and Segers 2003), which sees clusters longer than a block too; or a number in
+        (0, 1], that of one-day losses.
 
     References
     ----------
@@ -62,14 +65,14 @@ class BlockMaxima:
     """
 
     block: int = 21
-    extremal_index: float | str = 1.0
+    extremal_index: float | str = "blocks"
 
     def __post_init__(self) -> None:
         check_integer("block", self.block, at_least=2)
         given = self.extremal_index
         if isinstance(given, str):
-            if given != "intervals":
-                raise InputError(f"extremal_index: {given!r} is neither 'intervals' nor a number in (0, 1]")
+            if given not in ("blocks", "intervals"):
+                raise InputError(f"extremal_index: {given!r} is not 'blocks', 'intervals' or a number in (0, 1]")
         elif not 0.0 < check_number("extremal_index", given) <= 1.0:
             raise InputError(f"extremal_index: {given!r} is not in (0, 1]")
 
@@ -79,7 +82,7 @@ class BlockMaxima:
         parts = ["block_maxima"]
         if self.block != 21:
             parts.append(str(self.block))
-        if self.extremal_index != 1.0:
+        if self.extremal_index != "blocks":
             theta = self.extremal_index
             parts.append(theta if isinstance(theta, str) else f"extremal_index_{theta!r}")
         return "_".join(parts)
@@ -103,10 +106,10 @@ class BlockMaxima:
             raise InputError(
                 f"block: {self.block} days hold fewer than two separate sums of {days} days; use at least {2 * days}"
             )
-        if not isinstance(self.extremal_index, str) and self.extremal_index != 1.0:
+        if not isinstance(self.extremal_index, str):
             raise InputError(
                 f"extremal_index: {self.extremal_index!r} is that of one-day losses; over {days} days that of "
-                "overlapping sums is estimated: use 'intervals'"
+                "overlapping sums must be estimated: use 'blocks'"
             )
         return "maxima of overlapping windows, with their extremal index"
 
@@ -115,7 +118,9 @@ class BlockMaxima:
         self.horizon_rule(days)
         check_sample(self.name, returns, least=self.least + days - 1)
         losses = losses_ahead(returns, days=days)
-        if days > 1 or isinstance(self.extremal_index, str):
+        if self.extremal_index == "blocks":
+            theta = blocks_extremal_index(losses, block=self.block)
+        elif self.extremal_index == "intervals":
             theta = extremal_index(losses)
         else:
             theta = float(self.extremal_index)

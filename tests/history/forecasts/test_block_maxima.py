@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats
 from riskops.history.forecasts.block_maxima import BlockMaxima, MaximaLaw, maxima_of_blocks
-from riskops.history.forecasts.extremal_index import extremal_index
+from riskops.history.forecasts.extremal_index import blocks_extremal_index, extremal_index
 from riskops.history.forecasts.extreme_value import ExtremeValueFit, fit_extreme_value
 from riskops.history.forecasts.registry import forecaster
 
@@ -121,6 +121,13 @@ def test_extremal_indices_that_are_known() -> None:
     for day in range(1, len(series)):
         series[day] = max(0.7 * series[day - 1], 0.3 * shocks[day])
     assert extremal_index(series, fraction=0.02) == pytest.approx(0.3, abs=0.04)
+    assert blocks_extremal_index(series, block=100) == pytest.approx(0.3, abs=0.06)
+    assert blocks_extremal_index(noise, block=21) == pytest.approx(1.0, abs=0.04)
+    # by hand: of the maxima 1, 2, ..., 10 five exceed 5, with 8 of the 40 losses
+    losses = np.zeros(40)
+    losses[3::4] = np.arange(1.0, 11.0)
+    losses[36:39] = 9.0
+    assert blocks_extremal_index(losses, block=4) == pytest.approx(np.log(0.5) / (4.0 * np.log(1.0 - 8.0 / 40.0)))
     # no time above two: the first form of the estimator, all times 1 and 2
     losses = np.zeros(100)
     losses[40:50] = np.arange(1.0, 11.0)
@@ -150,11 +157,25 @@ def test_coverage(days: int) -> None:
 def test_the_extremal_index_of_one_day_may_be_given_or_estimated() -> None:
     sample = 0.01 * np.random.default_rng(3).standard_t(4.0, 1000)
     half = BlockMaxima(extremal_index=0.5).fit(sample, levels=LEVELS, days=1)
-    whole = BlockMaxima().fit(sample, levels=LEVELS, days=1)
+    whole = BlockMaxima(extremal_index=1.0).fit(sample, levels=LEVELS, days=1)
     assert half.parameters["shape"] == whole.parameters["shape"]
     assert half.law.power == 10.5
     estimated = BlockMaxima(extremal_index="intervals").fit(sample, levels=LEVELS, days=1)
     assert estimated.parameters["extremal_index"] == extremal_index(-sample)
+    default = BlockMaxima().fit(sample, levels=LEVELS, days=1)
+    assert default.parameters["extremal_index"] == blocks_extremal_index(-sample, block=21)
+
+
+def test_clustered_losses_need_their_extremal_index() -> None:
+    # volatility that runs in months: without the index the value at risk is too low, with it near the sample's own
+    rng = np.random.default_rng(5)
+    volatility = np.repeat(np.exp(0.5 * rng.standard_normal(400)), 20)
+    sample = 0.01 * volatility * rng.standard_normal(8000)
+    truth = np.sort(-sample)[[7599, 7919]]
+    one = BlockMaxima(extremal_index=1.0).fit(sample, levels=(0.95, 0.99), days=1).law.quantile(np.array([0.95, 0.99]))
+    own = BlockMaxima().fit(sample, levels=(0.95, 0.99), days=1).law.quantile(np.array([0.95, 0.99]))
+    assert (one < 0.95 * truth).all()
+    assert own == pytest.approx(truth, rel=0.06)
 
 
 def test_horizons() -> None:
