@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from riskops.bench.draws import draws
 from riskops.bench.gpu import gpu
+from riskops.bench.history import history
 from riskops.bench.models import models
 from riskops.bench.overhead import overhead
 from riskops.bench.paths import paths
@@ -33,12 +34,13 @@ SUITES: Mapping[str, Callable[[Setting], list[Row]]] = {
     "sampling": sampling,
     "scale": scale,
     "overhead": overhead,
+    "history": history,
     "gpu": gpu,
 }
 
-#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred, ``scale`` and
-#: ``overhead``, which make runs and clusters of processes, and ``gpu``, which needs a device.
-DEFAULT = tuple(name for name in SUITES if name not in ("sampling", "scale", "overhead", "gpu"))
+#: What runs unless suites are named: all but ``sampling``, which repeats whole runs by the hundred, ``scale``,
+#: ``overhead`` and ``history``, which make runs and clusters of processes, and ``gpu``, which needs a device.
+DEFAULT = tuple(name for name in SUITES if name not in ("sampling", "scale", "overhead", "history", "gpu"))
 
 
 def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale: float = 1.0) -> list[Row]:
@@ -66,7 +68,7 @@ def run_suites(names: Sequence[str] | None, *, say: Callable[[str], None], scale
     Examples
     --------
     >>> sorted(SUITES)
-    ['draws', 'gpu', 'models', 'overhead', 'paths', 'sampling', 'scale', 'startup', 'store', 'var']
+    ['draws', 'gpu', 'history', 'models', 'overhead', 'paths', 'sampling', 'scale', 'startup', 'store', 'var']
     """
     chosen = list(DEFAULT) if names is None else list(names)
     if not chosen:

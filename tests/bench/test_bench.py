@@ -51,7 +51,7 @@ def test_start_up_is_measured_in_fresh_processes() -> None:
 
 def test_all_suites_have_their_place() -> None:
     assert list(DEFAULT) == ["draws", "paths", "var", "store", "startup", "models"]
-    assert list(SUITES) == [*DEFAULT, "sampling", "scale", "overhead", "gpu"]
+    assert list(SUITES) == [*DEFAULT, "sampling", "scale", "overhead", "history", "gpu"]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,13 @@ def test_all_suites_have_their_place() -> None:
         (
             ["draws", "speed"],
             "suite: 'speed' is unknown; "
-            "known are draws, gpu, models, overhead, paths, sampling, scale, startup, store, var",
+            "known are draws, gpu, history, models, overhead, paths, sampling, scale, startup, store, var",
         ),
         (["draws", "draws"], "suite: 'draws' is given twice"),
         (
             [],
-            "suite: none is given; known are draws, paths, var, store, startup, models, sampling, scale, overhead, gpu",
+            "suite: none is given; known are draws, paths, var, store, startup, models, sampling, scale, overhead, "
+            "history, gpu",
         ),
     ],
 )

@@ -146,14 +146,19 @@ def _rescaled(returns, start, first, end, skip, decay, count, sums, out):  # typ
     ``sums`` are the weighted squares and the weights so far.
     """
     squares, weights = sums[0], sums[1]
-    for day in range(first, end):
-        if day >= start + skip and squares > 0.0:
-            out[count] = (0.0 - returns[day]) / np.sqrt(squares / weights)
-            count += 1
-        squares = squares * decay + returns[day] * returns[day]
-        weights = weights * decay + 1.0
+    day = first
+    while day < end and (day < start + skip or squares == 0.0):
+        squares, weights = squares * decay + returns[day] * returns[day], weights * decay + 1.0
+        day += 1
+    behind = count + end - day
+    rest, chosen = returns[day:end], out[count:behind]
+    for k in range(len(rest)):  # one day after the other; what can be done for several at once follows
+        chosen[k] = squares / weights
+        squares, weights = squares * decay + rest[k] * rest[k], weights * decay + 1.0
+    for k in range(len(rest)):
+        chosen[k] = (0.0 - rest[k]) / np.sqrt(chosen[k])
     sums[0], sums[1] = squares, weights
-    return count
+    return behind
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
