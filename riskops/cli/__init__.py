@@ -17,6 +17,7 @@ from riskops.cli.frame import interrupts_kept
 from riskops.cli.jobs import bench, init, plan, run
 from riskops.cli.options import group
 from riskops.cli.profile import profile
+from riskops.cli.var import var
 
 __all__ = ["app", "main"]
 
@@ -26,6 +27,7 @@ app = group(
 
     \b
     riskops run configs/market_risk.yaml     the risk of four portfolios, from the bundled prices
+    riskops var sp500                        the value at risk of one series, by every method
     riskops init prices.csv                  a configuration for your own prices
     riskops runs list                        what was run, to look at, check and repeat
     """,
@@ -33,6 +35,7 @@ app = group(
 app.command("init")(init)
 app.command("run")(run)
 app.command("analyse")(analyse)
+app.command("var")(var)
 app.command("plan")(plan)
 app.command("profile")(profile)
 app.add_typer(runs.app, name="runs")

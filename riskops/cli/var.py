@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from riskops.cli.frame import guarded, progress_bar, say, show
+from riskops.cli.frame import guarded, show
 from riskops.cli.options import AsJson
 
 __all__ = ["var"]
@@ -54,10 +54,10 @@ def var(
     returns = simple_returns(load_prices(prices, end=end, assets=None if asset is None else [asset]))
     assets = returns.sizes["asset"]
     if assets > 1:
-        returns = portfolio_returns(returns, weights={f"equal parts of {assets}": "equal"})
+        returns = portfolio_returns(returns, weights={f"equal parts of {assets} assets": "equal"})
     names = [name.strip() for name in method.split(",")]
     levels = tuple(level or (0.99,))
-    lazy = assess(
+    found = assess(
         returns,
         methods="all" if names == ["all"] else names,
         level=levels,
@@ -65,11 +65,13 @@ def var(
         window=window,
         judged=judged,
     )
-    advice = recommend(returns.isel(observation=slice(-window, None)), level=max(levels), horizon=horizon)
+    recent = returns.isel(observation=slice(-window, None))
     with open_cluster("threads") as cluster:
-        found, advised = cluster.compute(lazy, advice, progress=progress_bar(quiet=True))
+        (found,) = cluster.compute(found)
+        (advice,) = cluster.compute(recommend(recent, level=max(levels), horizon=horizon)["recommendation"])
     if as_json:
         print(json.dumps(assessment_records(found), indent=1))
         return
     show(assessment_table(found))
-    say("")
+    for text in advice.to_numpy().tolist():
+        show(text)

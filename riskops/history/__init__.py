@@ -8,21 +8,27 @@ from riskops.history.backtests.scores import scores
 from riskops.history.backtests.traffic_light import breaches_by_year, traffic_light
 from riskops.history.ensemble import ensemble
 from riskops.history.forecast import forecast
+from riskops.history.forecasts import list_forecasters
 from riskops.history.historical import historical_losses, historical_value_at_risk
+from riskops.history.intervals import bootstrap_interval
 from riskops.history.notes import forecast_notes
+from riskops.history.recommendation import recommend
 from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import portfolio_returns
 
 __all__ = [
     "assess",
     "backtest",
+    "bootstrap_interval",
     "breaches_by_year",
     "ensemble",
     "forecast",
     "forecast_notes",
     "historical_losses",
     "historical_value_at_risk",
+    "list_forecasters",
     "portfolio_returns",
+    "recommend",
     "rolling_forecasts",
     "scores",
     "traffic_light",

@@ -14,14 +14,12 @@ from riskops.history.fitting import Methods
 from riskops.history.forecast import forecast
 from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import Missing
+from riskops.history.today import ENSEMBLE, TAILS, with_today
 
-__all__ = ["ENSEMBLE", "assess"]
+__all__ = ["assess"]
 
-#: What the ensemble is called among the methods.
-ENSEMBLE = "ensemble"
 #: The tests that a short stretch of days can carry.
 _TESTS = ("kupiec", "independence")
-_FIGURES = ("forecast_value_at_risk", "forecast_expected_shortfall")
 
 
 def assess(
@@ -91,17 +89,22 @@ def assess(
             f"window: {window} returns, and {judged} days to judge by, are more than the {days} that there are; "
             "take a shorter window"
         )
-    shared = {"level": level, "window": window, "missing": missing, "failures": "nan"}
     past = rolling_forecasts(
         returns,
         methods=methods,
         horizon=horizon,
         refit_every=judged,
-        start=returns["observation"].to_numpy()[days - judged],
-        **shared,
+        start=returns["observation"].to_numpy()[days - judged + judged % horizon],  # the last loss ends on the last day
+        level=level,
+        window=window,
+        missing=missing,
+        failures="nan",
     )
-    latest = forecast(returns, method=methods, horizon=horizon, **shared).squeeze("horizon", drop=True)
-    figures = past.drop_vars(["observation", "horizon_rule"])
+    every = forecast(
+        returns, method=methods, horizon=horizon, level=level, window=window, missing=missing, failures="nan"
+    )
+    latest = every.squeeze("horizon", drop=True)
+    figures = past.drop_vars("horizon_rule")
     if past.sizes["method"] > 1:
         figures, latest = _with_ensemble(figures, latest)
     tests = backtest(figures, tests=_TESTS, simulations=simulations, seed=seed)
@@ -112,21 +115,17 @@ def assess(
 def _with_ensemble(past: xr.Dataset, latest: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """Both with the ensemble as one more method: the days ahead are one more day, whose loss nobody knows."""
     bare = latest.drop_vars("horizon_rule")
-    ahead = bare[list(_FIGURES)].expand_dims("observation", axis=-1)
-    losses = past["realised_loss"]
-    unknown = xr.full_like(losses.isel(observation=[-1]), float("nan"))
-    every = _joined(past[list(_FIGURES)], ahead, dim="observation")
-    joint = ensemble(every.assign(realised_loss=xr.concat([losses, unknown], dim="observation")), name=ENSEMBLE)
+    joint = ensemble(with_today(past, bare), name=ENSEMBLE)
     before, now = joint.isel(observation=slice(None, -1)), joint.isel(observation=-1)
-    names = [*_FIGURES, "breach"]
-    judged = _joined(past[names], before[names], dim="method").assign(realised_loss=losses)
-    both = _joined(bare[list(_FIGURES)], now[list(_FIGURES)], dim="method")
-    of_methods = bare.drop_vars(_FIGURES).reindex({"method": both["method"]})  # by name, "method" is a rule of filling
+    names = [*TAILS, "breach"]
+    judged = _joined(past[names], before[names]).assign(realised_loss=past["realised_loss"])
+    both = _joined(bare[list(TAILS)], now[list(TAILS)])
+    of_methods = bare.drop_vars(TAILS).reindex({"method": both["method"]})  # by name, "method" is a rule of filling
     whole = of_methods.assign(both.data_vars).assign(ensemble_weight=now["ensemble_weight"])
     rules = [*latest["horizon_rule"].to_numpy().tolist(), "as its members"]
     return judged, whole.assign_coords(horizon_rule=("method", rules))
 
 
-def _joined(one: xr.Dataset, two: xr.Dataset, *, dim: str) -> xr.Dataset:
-    """Two datasets of the same variables, one after the other along a dim."""
-    return xr.concat([one, two], dim=dim, coords="minimal", compat="override")
+def _joined(one: xr.Dataset, two: xr.Dataset) -> xr.Dataset:
+    """The methods of two datasets, one after the other."""
+    return xr.concat([one, two], dim="method", coords="minimal", compat="override")

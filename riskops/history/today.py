@@ -23,13 +23,15 @@ from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import Missing
 from riskops.schema import variable
 
-__all__ = ["ENSEMBLE", "Judgement", "ensemble_today"]
+__all__ = ["ENSEMBLE", "TAILS", "Judgement", "ensemble_today", "with_today"]
 
 ENSEMBLE = "ensemble"
 
 #: The scores that weights need; with fewer of them they are equal.
 _LEAST = 50
-_TAILS = ("forecast_value_at_risk", "forecast_expected_shortfall")
+
+#: What a forecast consists of.
+TAILS = ("forecast_value_at_risk", "forecast_expected_shortfall")
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,17 @@ def ensemble_today(
         if count < _LEAST:
             notes[f"horizon {days}: equal weights; {count} forecasts of the past are fewer than {_LEAST}"] = 1
         seconds.append(past["fit_seconds"].sum("method"))
-        held = _with_today(past, latest.sel({"horizon": float(days)}, drop=True))
+        held = with_today(past, latest.sel({"horizon": float(days)}, drop=True))
         found = ensemble(held, minimum_history=_LEAST)
         parts.append(found.isel(observation=-1).drop_vars("breach").expand_dims(horizon=[float(days)]))
     both = xr.concat(parts, "horizon", join="exact")
     return _finished(both, latest, notes, sum(seconds[1:], seconds[0]))
 
 
-def _with_today(past: xr.Dataset, latest: xr.Dataset) -> xr.Dataset:
+def with_today(past: xr.Dataset, latest: xr.Dataset) -> xr.Dataset:
     """The forecasts of the past and that of today behind them, whose loss is not known."""
-    known = past[[*_TAILS, "realised_loss"]].drop_vars("observation")
-    unknown = latest[list(_TAILS)].expand_dims("observation", axis=-1)
+    known = past[[*TAILS, "realised_loss"]].drop_vars("observation")
+    unknown = latest[list(TAILS)].expand_dims("observation", axis=-1)
     losses = xr.full_like(known["realised_loss"].isel(observation=slice(0, 1)), np.nan)
     return xr.concat(
         [known, unknown.assign(realised_loss=losses)], "observation", join="exact", coords="minimal", compat="override"
@@ -97,12 +99,12 @@ def _with_today(past: xr.Dataset, latest: xr.Dataset) -> xr.Dataset:
 def _finished(both: xr.Dataset, latest: xr.Dataset, notes: dict[str, int], seconds: xr.DataArray) -> xr.Dataset:
     """The ensemble with all that the forecasts of a method have, and its weights and scores beside it."""
     result: dict[str, Any] = {}
-    for name in (*_TAILS, "ensemble_weight", "member_score"):
-        leading, series = "method" if name in _TAILS else "member", str(latest["fit_seconds"].dims[1])
+    for name in (*TAILS, "ensemble_weight", "member_score"):
+        leading, series = "method" if name in TAILS else "member", str(latest["fit_seconds"].dims[1])
         dims = (leading, series, "horizon", "level")
         shaped = both[name].transpose(*dims)
         result[name] = variable(name, dims, shaped.data, coords={dim: both[dim].to_numpy() for dim in dims})
-    for name in _TAILS:  # the errors of members come from common draws and are not independent: no figure for the mean
+    for name in TAILS:  # the errors of members come from common draws and are not independent: no figure for the mean
         error = f"{name}_standard_error"
         result[error] = variable(
             error,

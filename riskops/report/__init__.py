@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from riskops.report.backtest.assessment import assessment_records, assessment_table
 from riskops.report.curves import curve_records, curve_table
 from riskops.report.figures import figures, figures_csv
 from riskops.report.html import write_html
@@ -19,6 +20,8 @@ from riskops.report.timings import profile_table, timing_rows, timings_table
 
 __all__ = [
     "as_text",
+    "assessment_records",
+    "assessment_table",
     "compare_table",
     "contribution_bars",
     "correlation_map",

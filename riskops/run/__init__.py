@@ -1,6 +1,7 @@
 """Runs: a configuration becomes a job, a job a lazy graph, the graph a directory that explains itself."""
 
 from riskops.run.analyse import analyse, prepare_analysis, run_analysis
+from riskops.run.backtest import BacktestJob, LazyBacktest, var_backtest
 from riskops.run.check import Replay, compare, replay, verify
 from riskops.run.directory import RunDirectory, find_run, job_kind, list_runs, new_run_id, open_run
 from riskops.run.execute import execute, recorded_job, resume
@@ -12,6 +13,8 @@ from riskops.run.stages import LazyResults, market_risk, results_of
 from riskops.run.stored import StoredRun, open_stored
 
 __all__ = [
+    "BacktestJob",
+    "LazyBacktest",
     "LazyResults",
     "Recorder",
     "Replay",
@@ -37,5 +40,6 @@ __all__ = [
     "results_of",
     "resume",
     "run_analysis",
+    "var_backtest",
     "verify",
 ]

@@ -106,8 +106,8 @@ def assessment_table(found: xr.Dataset, *, notes: bool = True) -> Group:
     -------
     rich.console.Group
         A table for each series and level: VaR and ES of the days ahead in per cent of the value, breaches on the judged
-        days and whether they are too many or too few (Kupiec), or come together (Christoffersen), by simulated p-values,
-        and the weight in the ensemble.
+        days and whether they are too many or too few (Kupiec), or come together (Christoffersen), by simulated
+        p-values, and the weight in the ensemble.
 
     Raises
     ------
