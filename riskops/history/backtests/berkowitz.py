@@ -171,8 +171,8 @@ def berkowitz(probability: Floats) -> BacktestResult:
     three degrees of freedom.
 
     Statistic and p-value are NaN where a probability is NaN (the method forecasts no distribution), below three days,
-    and where all z are equal. A loss that was given probability 0 or 1 makes the statistic infinite: what came was
-    forecast not to.
+    and where all z are equal. A loss that was given probability 0 or 1, or one that float64 rounds to it, makes the
+    statistic infinite and the p-value 0: what came was forecast not to.
 
     Parameters
     ----------
@@ -212,7 +212,8 @@ def berkowitz_tail(probability: Floats, *, level: float) -> BacktestResult:
     and nothing else. Chi-squared with two degrees of freedom. Without a loss in the tail it is ``-2 n log(level)``.
 
     Statistic and p-value are NaN where a probability is NaN, and where every day's z is the same and in the tail. A
-    loss that was given probability 1 makes the statistic infinite.
+    loss that was given probability 1, or one that float64 rounds to it (a normal law nine deviations out), makes the
+    statistic infinite and the p-value 0.
 
     Parameters
     ----------
