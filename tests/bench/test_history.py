@@ -9,11 +9,12 @@ import pytest
 from riskops.bench import history as suite
 from riskops.bench import run_suites
 from riskops.bench.timing import Setting
+from riskops.cluster import open_cluster
 from riskops.errors import StoreError
 from riskops.market import load_prices, returns_over
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_suite_gives_rows_that_agree() -> None:
     rows = run_suites(["history"], say=lambda line: None, scale=0.01)
     assert [row.name for row in rows] == [
@@ -39,6 +40,15 @@ def test_kernels_agree_with_pandas_and_numpy() -> None:
     returns = returns_over(load_prices("sp500"), days=1)[["simple_return"]].isel(observation=slice(-300, None))
     rows = [*suite._rolling(returns), suite._correlation(returns["simple_return"].to_numpy())]
     assert all(row.agrees for row in rows)
+
+
+def test_refits_are_the_fits_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same comparison with Dask inside this process: the workers would import everything first."""
+    monkeypatch.setattr(suite, "open_cluster", lambda kind, workers: open_cluster("synchronous"))
+    returns = returns_over(load_prices("sp500"), days=1)[["simple_return"]]
+    row = suite._refits(returns, Setting(lambda line: None, scale=0.01))
+    assert row.agrees
+    assert row.work.startswith("4 GARCH fits to 1,000 returns of 2 series")
 
 
 def test_a_process_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
