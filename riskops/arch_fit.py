@@ -104,12 +104,13 @@ class ArchFit:
         }
 
     @property
-    def forgets(self) -> bool:
-        """Whether the filtered variances forget where they began.
+    def stable(self) -> bool:
+        """Whether the filter carries a small change of the first variance to the last one at most e-fold.
 
-        An EGARCH's do where the mean of ``log |beta - (alpha |z| + gamma z) / 2|`` over the sample is below zero: by
-        this factor a day carries a small change of ``log h`` on (Straumann and Mikosch 2006). Otherwise they are chaos,
-        and differ by orders of magnitude with the last bits of the estimates. The others always do.
+        A day carries a change of an EGARCH's ``log h`` on by the factor ``beta - (alpha |z| + gamma z) / 2``, and the
+        product over the sample says how far; its logarithm's mean is below zero for an invertible model (Straumann and
+        Mikosch 2006). Where the product is large the variances are chaos: they differ by orders of magnitude with the
+        last bits of the estimates. Those of a GARCH or GJR-GARCH are always stable.
         """
         if not self.exponential:
             return True
@@ -117,7 +118,7 @@ class ArchFit:
         z = np.asarray(self.result.std_resid)
         carried = found["beta"] - 0.5 * (found["alpha"] * np.abs(z) + found["gamma"] * z)
         with np.errstate(divide="ignore"):
-            return bool(np.mean(np.log(np.abs(carried))) < 0.0)
+            return bool(np.log(np.abs(carried)).sum() < 1.0)
 
     @property
     def log_likelihood(self) -> float:
@@ -142,7 +143,7 @@ def fit_arch(
     one from that place of ``STARTS`` alone. Where the best estimate lies between bounds, the optimiser may end there
     without a way up and not call it converged, which depends on the last bits; the best such end of all starts is taken
     then. ``what`` begins the text of the error. ``invertible`` keeps the ``alpha`` of an EGARCH from below zero: see
-    :attr:`ArchFit.forgets`.
+    :attr:`ArchFit.stable`.
     """
     from arch import arch_model
 
@@ -169,7 +170,7 @@ def _invertible_egarch() -> Any:
     from arch.univariate import EGARCH
 
     class Invertible(EGARCH):
-        """With ``alpha`` at least zero the filter forgets, unless ``gamma`` is far from any market's."""
+        """With ``alpha`` at least zero the filter is stable, unless ``gamma`` is far from any market's."""
 
         def bounds(self, resids: Any) -> Any:
             given = super().bounds(resids)

@@ -46,8 +46,8 @@ class GarchForecaster:
     Notes
     -----
     Quasi maximum likelihood by ``arch``; the recursion begins with the weighted mean of the first 75 squared deviations
-    (:func:`riskops.history.forecasts.recursion.presample_variance`). An EGARCH whose filter does not forget its
-    beginning is fitted again with ``alpha`` at least zero, and a note says so.
+    (:func:`riskops.history.forecasts.recursion.presample_variance`). An EGARCH whose filter is unstable is
+    fitted again with ``alpha`` at least zero, and a note says so; a fit without a sound maximum is refused.
 
     References
     ----------

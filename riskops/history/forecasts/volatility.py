@@ -156,8 +156,8 @@ def _fit(spec: Volatility, sample: Floats, method: str) -> VolatilityFit:
             return made
         # the bound changes nothing but an EGARCH
         note = "the first estimate is no sound maximum of the likelihood; another start's is taken"
-        if not found.forgets:
-            note = "alpha is kept from below zero, where the filtered variances do not forget their start"
+        if not found.stable:
+            note = "alpha is kept from below zero, where the filter of the variances is unstable"
         for start in (None, *range(len(STARTS))):
             try:
                 found = fitted(start=start, invertible=True)
@@ -187,12 +187,12 @@ def _in_units(spec: Volatility, sample: Floats, found: ArchFit, *, notes: tuple[
 def _is_sound(made: VolatilityFit, found: ArchFit, sample: Floats) -> bool:
     """Whether an end of the optimiser can be forecast from.
 
-    It is at least as likely as normal returns of a constant variance, which all models contain; the variances forget
-    their start; and they are the recursion's own, not held by the bounds that ``arch`` sets them for its optimiser.
+    It is at least as likely as normal returns of a constant variance, which all models contain; the filter is stable;
+    and its variances are the recursion's own, not held by the bounds that ``arch`` sets them for its optimiser.
     """
     squares = float(np.mean((sample - (sample.mean() if made.recursion.mean else 0.0)) ** 2))
     constant = -0.5 * len(sample) * (math.log(2.0 * math.pi * squares) + 1.0)
-    if not (found.log_likelihood >= constant - _LESS_LIKELY and found.forgets):
+    if not (found.log_likelihood >= constant - _LESS_LIKELY and found.stable):
         return False
     theirs = (np.asarray(found.result.conditional_volatility) / found.scale) ** 2
     return bool(np.all(np.abs(made.variances(sample)[:-1] - theirs) <= _AGREE * theirs))

@@ -140,10 +140,10 @@ def test_no_more_fits_are_remembered_than_stated(monkeypatch: pytest.MonkeyPatch
     assert fit_volatility(Volatility(), RETURNS[:200], method="test") is not first
 
 
-def test_an_egarch_that_does_not_forget_is_fitted_with_alpha_from_zero_up() -> None:
+def test_an_egarch_whose_filter_is_unstable_is_fitted_with_alpha_from_zero_up() -> None:
     # from 2002 to 2006 the unrestricted estimate has alpha below zero and a chaotic filter
     fit = fit_volatility(Volatility("egarch", "normal"), RETURNS[1000:2000], method="test")
-    assert fit.notes[0] == "alpha is kept from below zero, where the filtered variances do not forget their start"
+    assert fit.notes[0] == "alpha is kept from below zero, where the filter of the variances is unstable"
     assert fit.parameters["alpha"] >= 0.0
     ours = fit.variances(RETURNS[1000:2000])
     other = filter_variance(RETURNS[1000:2000], fit.recursion, presample=10.0 * fit.presample)
@@ -213,5 +213,5 @@ class _Unlikely:
     """A fit with another likelihood."""
 
     def __init__(self, found: riskops.arch_fit.ArchFit, log_likelihood: float) -> None:
-        self.log_likelihood, self.forgets = log_likelihood, found.forgets
+        self.log_likelihood, self.stable = log_likelihood, found.stable
         self.result, self.scale = found.result, found.scale
