@@ -171,6 +171,9 @@ def bootstrap_interval(
     Of ``B`` replications, sorted, the percentile interval lies between those of rank ``r`` and ``B + 1 - r``, ``r`` the
     whole part of ``(B + 1) (1 - confidence) / 2``. It covers the truth with the stated probability as the sample grows;
     for an order statistic far out in a short sample it is too narrow, and no bootstrap sees beyond the worst loss.
+    Where volatility is remembered for long it covers less: of 100 samples of 2,000 days of a GARCH(1, 1) of persistence
+    0.98, the 95 % interval of ``historical`` at level 0.95 held the true value at risk 86 times and the expected
+    shortfall 81 times; with days one by one 50 and 44 times.
 
     References
     ----------

@@ -287,10 +287,11 @@ def _finding_sentences(
 ) -> list[str]:
     """What the tests say, a sentence each."""
     hill = f"; tail index of the largest {TAIL:.0%} of losses {found.hill_index:.1f}"
+    hill = "" if math.isnan(found.hill_index) else hill
     texts = [
         f"Excess kurtosis {found.excess_kurtosis:.1f}, skewness {found.skewness:.2f}, asymmetry of the tails "
-        f"{found.tail_asymmetry:.2f} (Jarque-Bera {_p(found.jarque_bera)}"
-        f"{'' if math.isnan(found.hill_index) else hill}): tails are {'heavier than' if heavy else 'about those of'} the normal."
+        f"{found.tail_asymmetry:.2f} (Jarque-Bera {_p(found.jarque_bera)}{hill}): "
+        f"tails are {'heavier than' if heavy else 'about those of'} the normal."
     ]
     tests = (
         f"(Ljung-Box over {LAGS} lags {_p(found.ljung_box_squared)}, of their sizes {_p(found.ljung_box_sizes)}, "

@@ -155,11 +155,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say(kind: str) -> None:
 
 @pytest.mark.long
 def test_intervals_hold_the_truth_of_clustered_returns_by_blocks_alone() -> None:
-    by_blocks = _coverage("historical", series=300, days=2000, replications=199, clustered=True)
-    one_by_one = _coverage("historical", series=300, days=2000, replications=199, block=1, clustered=True)
+    by_blocks = _coverage("historical", series=100, days=2000, replications=99, clustered=True)
+    one_by_one = _coverage("historical", series=100, days=2000, replications=99, block=1, clustered=True)
     for blocks, days in zip(by_blocks, one_by_one, strict=True):
-        assert blocks >= 0.85 * 300
-        assert days < blocks - 0.03 * 300
+        assert blocks >= 75  # not 95: a volatility of persistence 0.98 outlasts the blocks
+        assert days < blocks - 20
 
 
 def _residual_intervals(count: int) -> tuple[Any, Any, Any]:
@@ -183,8 +183,8 @@ def test_a_residual_interval_is_about_the_forecast_from_the_returns_that_came() 
 
 @pytest.mark.long
 def test_residual_intervals_hold_the_forecast_of_the_true_parameters() -> None:
-    low, high, truth = _residual_intervals(100)
-    assert np.sum((low <= truth) & (truth <= high)) >= stats.binom.ppf(0.001, 100, 0.9)
+    low, high, truth = _residual_intervals(40)
+    assert np.sum((low <= truth) & (truth <= high)) >= stats.binom.ppf(0.001, 40, 0.9)
     assert np.all((high - low) / truth < 0.8)
 
 
