@@ -10,6 +10,7 @@ import math
 from typing import Literal
 
 import numpy as np
+from numba import njit
 from scipy.special import chdtrc, ndtr
 
 from riskops.checks import check_one_of
@@ -174,26 +175,51 @@ def _null(outcomes: Outcomes, kind: str, simulations: int, seed: int) -> Floats 
     degrees = implied_degrees(o.value_at_risk, o.expected_shortfall, o.level)
     if math.isnan(degrees):
         return None
-    row, day, excess = shared(drawn_excesses, len(o.losses), o.level, degrees, simulations, seed)
+    drawn = shared(drawn_excesses, len(o.losses), o.level, degrees, simulations, seed)
     width = o.expected_shortfall - o.value_at_risk
-
-    def total(weights: Floats | None) -> Floats:
-        return np.bincount(row, weights=weights, minlength=simulations).astype(np.float64)
-
     if kind == "general":
-        residual = (width / o.expected_shortfall)[day] * (excess - 1.0)
-        found = _studentised(total(residual), total(residual * residual)) ** 2
-        return np.sort(found[total(None) > 0.0])
+        sums = np.empty((simulations, 2))
+        _residual_sums(drawn.offsets, drawn.day, drawn.excess, width / o.expected_shortfall, sums)
+        found = _studentised(sums[:, 0], sums[:, 1]) ** 2
+        return np.sort(found[np.diff(drawn.offsets) > 0])
     # sums over all days are those without a breach plus what each breach changes
-    n, breaches, beyond = len(width), total(None), width[day] * excess / tail
+    sums = np.empty((simulations, 3))
+    _width_sums(drawn.offsets, drawn.day, drawn.excess / tail, width, sums)
+    n, breaches = len(width), np.diff(drawn.offsets).astype(np.float64)
     first = breaches - n * tail
-    second = total(beyond) - width.sum()
+    second = sums[:, 0] - width.sum()
     first2 = n * tail * tail + breaches * (1.0 - 2.0 * tail)
-    second2 = np.sum(width * width) + total(beyond * (beyond - 2.0 * width[day]))
-    cross = tail * width.sum() + total((1.0 - tail) * beyond - width[day])
+    second2 = np.sum(width * width) + sums[:, 1]
+    cross = tail * width.sum() + (1.0 - tail) * sums[:, 0] - sums[:, 2]
     if kind == "one_sided":
         return np.sort(_one_sided(first, second, first2, second2, cross).max(axis=-1))
     return np.sort(_two_sided(first, second, first2, second2, cross)[0])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _residual_sums(offsets, day, excess, width, out):  # type: ignore[no-untyped-def]
+    """Of each sample the sums of ``width (excess - 1)`` and of its square over the breaches."""
+    for i in range(len(out)):
+        total, squares = 0.0, 0.0
+        for k in range(offsets[i], offsets[i + 1]):
+            value = width[day[k]] * (excess[k] - 1.0)
+            total += value
+            squares += value * value
+        out[i, 0], out[i, 1] = total, squares
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _width_sums(offsets, day, excess, width, out):  # type: ignore[no-untyped-def]
+    """Of each sample the sums of ``b = width excess``, ``b (b - 2 width)`` and ``width`` over the breaches."""
+    for i in range(len(out)):
+        total, squares, widths = 0.0, 0.0, 0.0
+        for k in range(offsets[i], offsets[i + 1]):
+            w = width[day[k]]
+            b = w * excess[k]
+            total += b
+            squares += b * (b - 2.0 * w)
+            widths += w
+        out[i, 0], out[i, 1], out[i, 2] = total, squares, widths
 
 
 def _simulate(kind: str, outcomes: Outcomes, observed: float, simulations: int, seed: int) -> float:

@@ -160,11 +160,11 @@ def test_the_simulated_null_of_calibration_is_that_of_the_test_itself(kind: str)
     """Samples built from the same draws and judged one by one give the same statistics."""
     o = sample(60, 0.9, seed=6)
     degrees = implied_degrees(o.value_at_risk, o.expected_shortfall, 0.9)
-    row, day, excess = calibration.drawn_excesses(60, 0.9, degrees, 50, 1)
+    offsets, day, excess = calibration.drawn_excesses(60, 0.9, degrees, 50, 1)
     width, found = o.expected_shortfall - o.value_at_risk, []
     for i in range(50):
         losses = o.value_at_risk - 1.0
-        mine = row == i
+        mine = slice(offsets[i], offsets[i + 1])
         losses[day[mine]] = o.value_at_risk[day[mine]] + width[day[mine]] * excess[mine]
         found.append(calibration._run(kind, Outcomes(losses, o.value_at_risk, o.expected_shortfall, losses, 0.9))[0])
     null = calibration._null(o, kind, 50, 1)
