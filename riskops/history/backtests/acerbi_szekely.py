@@ -18,11 +18,11 @@ from riskops.checks import check_integer, check_level, exact_level
 from riskops.errors import InputError
 from riskops.history.backtests.base import Backtest, BacktestResult, Outcomes, tail_probability
 from riskops.history.backtests.null_tails import (
+    drawn_excesses,
     implied_degrees,
     law_quantile,
-    relative_loss,
     relative_moment,
-    severities,
+    shortfall_ratio,
     with_probability,
     with_shortfall,
 )
@@ -191,22 +191,26 @@ def _worst(n: int, level: float) -> int:
     return math.floor(n * (1 - exact_level(level)))
 
 
+def _drawn(n: int, level: float, degrees: float, simulations: int, seed: int) -> tuple[Floats, Floats]:
+    """Of each simulated sample the sum of loss over expected shortfall, and the number of breaches."""
+    drawn = shared(drawn_excesses, n, level, degrees, simulations, seed)
+    count = np.diff(drawn.offsets).astype(np.float64)
+    row = np.repeat(np.arange(simulations), np.diff(drawn.offsets))
+    excess = np.bincount(row, weights=drawn.excess, minlength=simulations)
+    quantile = 1.0 / shortfall_ratio(level, degrees)
+    return quantile * count + (1.0 - quantile) * excess, count
+
+
 @lru_cache(maxsize=64)
 def _null_z1(n: int, level: float, degrees: float, simulations: int, seed: int) -> Floats:
-    drawn = severities(n, level, simulations, seed)
-    relative = relative_loss(drawn.severity, level, degrees)
-    count = np.bincount(drawn.row, minlength=simulations)
-    total = np.bincount(drawn.row, weights=relative, minlength=simulations)
-    return np.sort(total[count > 0] / count[count > 0] - 1.0)
+    total, count = _drawn(n, level, degrees, simulations, seed)
+    return np.sort(total[count > 0.0] / count[count > 0.0] - 1.0)
 
 
 @lru_cache(maxsize=64)
 def _null_z2(n: int, level: float, degrees: float, simulations: int, seed: int) -> Floats:
-    drawn = severities(n, level, simulations, seed)
-    relative = relative_loss(drawn.severity, level, degrees)
-    return np.sort(
-        np.bincount(drawn.row, weights=relative, minlength=simulations) / (n * tail_probability(level)) - 1.0
-    )
+    total, _ = _drawn(n, level, degrees, simulations, seed)
+    return np.sort(total / (n * tail_probability(level)) - 1.0)
 
 
 @lru_cache(maxsize=64)

@@ -63,9 +63,10 @@ def shortfall_regression(losses: Floats, expected_shortfall: Floats, *, level: f
     """Bayer and Dimitriadis' strict regression test: ES of the losses is ``0 + 1`` times its forecast.
 
     The Wald statistic of intercept and slope of :func:`joint_regression`, chi-squared with two degrees of freedom. It
-    looks at forecasts of expected shortfall alone. It wants some thirty days in the tail; below that it rejects too
-    often. NaN and NaN where fewer than three days are in the tail, forecasts do not vary (then the intercept test says
-    all there is) or one is not above zero, or the regression has no spread.
+    looks at forecasts of expected shortfall alone. With few days in the tail it rejects far too often: at a nominal 5 %,
+    right forecasts are rejected in 40 % of samples with 6 days in the tail, in 11 to 18 % with 25, and in 5 % with 250.
+    NaN and NaN where fewer than three days are in the tail, forecasts do not vary (then the intercept test says all
+    there is) or one is not above zero, or the regression has no spread.
 
     References
     ----------
