@@ -63,8 +63,9 @@ def shortfall_regression(losses: Floats, expected_shortfall: Floats, *, level: f
     """Bayer and Dimitriadis' strict regression test: ES of the losses is ``0 + 1`` times its forecast.
 
     The Wald statistic of intercept and slope of :func:`joint_regression`, chi-squared with two degrees of freedom. It
-    looks at forecasts of expected shortfall alone. With few days in the tail it rejects far too often: at a nominal 5 %,
-    right forecasts are rejected in 40 % of samples with 6 days in the tail, in 11 to 18 % with 25, and in 5 % with 250.
+    looks at forecasts of expected shortfall alone. With few days in the tail it rejects far too often: at a nominal
+    5 %, right forecasts are rejected in 40 % of samples with 6 days in the tail, in 11 to 18 % with 25; with 250 the
+    size is right.
     NaN and NaN where fewer than three days are in the tail, forecasts do not vary (then the intercept test says all
     there is) or one is not above zero, or the regression has no spread.
 
@@ -108,8 +109,8 @@ def intercept_regression(
 
     With a constant alone the joint regression is the sample's own VaR and ES; the statistic is that ES over its
     standard error, standard normal, positive where forecasts are too low. Where scales vary much from day to day, the
-    worst days of ``L - ES`` are not the breaches, and it rejects somewhat too often, as the authors find too. NaN and
-    NaN where fewer than three days are in the tail, or they do not vary.
+    worst days of ``L - ES`` are not the breaches, and and with few days in the tail, it rejects too often. NaN and NaN
+    where fewer than three days are in the tail, or they do not vary.
 
     Parameters
     ----------

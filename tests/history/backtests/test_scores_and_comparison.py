@@ -23,7 +23,7 @@ from riskops.schema import validate
 
 
 def test_scores_by_the_formulas_of_the_papers() -> None:
-    # Patton, Ziegel and Chen (2019), equation 6, in their signs: returns y, v and e below zero, tail mass a.
+    # Patton, Ziegel and Chen (2019), in their signs: returns y, v and e below zero, tail mass a.
     y, v, e, a = np.array([-3.0, 1.0]), -2.0, -2.5, 0.05
     expected = (y <= v) * (v - y) / -(a * e) + v / e + np.log(-e) - 1
     np.testing.assert_allclose(fissler_ziegel_loss(-y, 2.0, 2.5, 0.95), expected)
