@@ -26,7 +26,7 @@ def ensemble(
     window: int = 250,
     minimum_history: int = 50,
     minimum_weight: float = 0.0,
-    learning_rate: float = 1.0,
+    learning_rate: float | None = None,
     update_every: int = 1,
     confidence_set: float | None = None,
     seed: int = 1,
@@ -55,7 +55,8 @@ def ensemble(
     minimum_weight
         No member that is weighted on a day gets less than this; the number of members times it is at most one.
     learning_rate
-        How fast weights follow the scores; 0 keeps them equal.
+        How fast weights follow the scores; 0 keeps them equal. None: a rate for each day, from how far apart the
+        members' scores were.
     update_every
         Weights, and the confidence set, are made anew at every so-many-th forecast and kept in between. With a
         confidence set choose a coarser step, such as 20: each set is a bootstrap.
@@ -94,7 +95,11 @@ def ensemble(
     With ``S_m`` the sum over the window of member m's score less the average score of all members on the same day, the
     weight is ``minimum + (1 - k minimum) exp(-rate S_m) / sum exp(-rate S)`` over the ``k`` members that forecast the
     day: exponential weighting (Vovk 1990), which Shan and Yang (2009) use for quantiles and Taylor (2020), as relative
-    score combining, for value at risk and expected shortfall. Tick losses have the unit of returns; they are divided by
+    score combining, for value at risk and expected shortfall. Without a rate given it is that of Cesa-Bianchi, Mansour
+    and Stoltz (2007), over the window: ``min(1 / R, sqrt(c ln m / V))`` with the number ``m`` of members,
+    ``c = 2 (sqrt(2) - 1) / (e - 2)``, ``V`` the sum of the variances of a day's scores over the members, and ``R`` the
+    largest distance of two of them on one day. A few breaches at a high level, whose scores are far apart, then do not
+    leave all weight with one member. Tick losses have the unit of returns; they are divided by
     their mean over window and members first. On a day that a member did not forecast, it counts as the average of the
     others in the scores (Freund et al. 1997) and has no weight; the others' weights are renormalised.
 
@@ -106,7 +111,8 @@ def ensemble(
     ----------
     Taylor (2020), Forecast combinations for value at risk and expected shortfall. Shan and Yang (2009), Combining
     regression quantile estimators. Patton, Ziegel and Chen (2019), Dynamic semiparametric models for expected shortfall
-    (and value-at-risk). Hansen, Lunde and Nason (2011), The model confidence set. Freund, Schapire, Singer and Warmuth
+    (and value-at-risk). Cesa-Bianchi, Mansour and Stoltz (2007), Improved second-order bounds for prediction with
+    expert advice. Hansen, Lunde and Nason (2011), The model confidence set. Freund, Schapire, Singer and Warmuth
     (1997), Using and combining predictors that specialize.
 
     Examples
@@ -132,7 +138,7 @@ def ensemble(
         window=check_integer("window", window, at_least=1),
         minimum_history=check_integer("minimum_history", minimum_history, at_least=1),
         minimum_weight=_check_share("minimum_weight", minimum_weight),
-        learning_rate=0.0 if learning_rate == 0.0 else check_positive("learning_rate", learning_rate),
+        learning_rate=learning_rate if learning_rate in (None, 0.0) else check_positive("learning_rate", learning_rate),
         update_every=check_integer("update_every", update_every, at_least=1),
         confidence_set=None if confidence_set is None else check_level("confidence_set", confidence_set),
         seed=check_integer("seed", seed, at_least=0, below=2**32),

@@ -5,6 +5,7 @@ Plain arrays: members first, days last. Nothing here looks at a day before the p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ SCORES: dict[str, Callable[[Floats, Floats, Floats, float], Floats]] = {
     "tick": lambda losses, value_at_risk, _, level: tick_loss(losses, value_at_risk, level),
 }
 
+#: The constant of the learning rate, sqrt(2 (sqrt(2) - 1) / (e - 2)): Cesa-Bianchi, Mansour and Stoltz (2007).
+_SPEED = math.sqrt(2.0 * (math.sqrt(2.0) - 1.0) / (math.e - 2.0))
 #: Draws of the confidence set's bootstrap.
 _REPLICATIONS = 500
 #: A difference that moves by less than this, of its size, is the same on every day.
@@ -42,7 +45,7 @@ class Rule:
     window: int
     minimum_history: int
     minimum_weight: float
-    learning_rate: float
+    learning_rate: float | None
     update_every: int
     confidence_set: float | None
     seed: int
@@ -84,11 +87,11 @@ def _combine(
 ) -> Combined:
     """Combine the forecasts ``(member, day)`` of one series at one level, given the losses ``(day,)`` that came."""
     scores = member_losses(value_at_risk, expected_shortfall, losses, level=level, score=rule.score)
-    evidence, means = _evidence(scores, rule)
+    evidence, rates, means = _evidence(scores, rule)
     renewed = np.arange(scores.shape[1])
     renewed -= renewed % rule.update_every
     there = np.isfinite(value_at_risk) & np.isfinite(expected_shortfall)
-    weights = _weights(evidence[:, renewed], there, _kept(scores, rule)[:, renewed], rule)
+    weights = _weights((rates * evidence)[:, renewed], there, _kept(scores, rule)[:, renewed], rule)
     none = ~there.any(axis=0)
     quantile, shortfall = (
         np.where(none, np.nan, _weighted(weights, there, figures)) for figures in (value_at_risk, expected_shortfall)
@@ -115,8 +118,9 @@ def _past_sums(values: Any, rule: Rule) -> Floats:
     return total
 
 
-def _evidence(scores: Floats, rule: Rule) -> tuple[Floats, Floats]:
-    """How much each member's scores in the window before a day were above the members' average, summed, and their mean.
+def _evidence(scores: Floats, rule: Rule) -> tuple[Floats, Floats, Floats]:
+    """How much each member's scores in the window before a day were above the members' average, summed; the learning
+    rate of each day; and each member's mean score.
 
     On a day without a score of its own a member counts as the average of the others. Tick losses, which have the unit
     of returns, are taken in units of their mean.
@@ -129,12 +133,45 @@ def _evidence(scores: Floats, rule: Rule) -> tuple[Floats, Floats]:
     counts, days = _past_sums(known.astype(np.float64), rule), _past_sums(judged.astype(np.float64), rule)
     means = np.full(scores.shape, np.nan)
     np.divide(_past_sums(filled, rule), counts, out=means, where=counts > 0.0)
+    scale = np.ones(len(days))
     if rule.score == "tick":
         unit = np.zeros(len(days))
         np.divide(_past_sums(average, rule), days, out=unit, where=days > 0.0)
         # no tick loss at all: no excess either
-        excess = excess / np.where(unit > 0.0, unit, 1.0)
-    return np.where(days >= rule.minimum_history, excess, 0.0), means
+        scale = np.where(unit > 0.0, unit, 1.0)
+        excess = excess / scale
+    if rule.learning_rate is not None:
+        rates = np.full(len(days), rule.learning_rate)
+    else:
+        rates = _rates(filled, known, rule) * scale
+    return np.where(days >= rule.minimum_history, excess, 0.0), rates, means
+
+
+def _rates(scores: Floats, known: Flags, rule: Rule) -> Floats:
+    """The learning rate of each day, from how far apart the scores of the window before it were."""
+    count = known.sum(axis=0)
+    average = scores.sum(axis=0) / np.maximum(count, 1)
+    variance = np.where(known, (scores - average) ** 2, 0.0).sum(axis=0) / np.maximum(count, 1)
+    some = count > 0
+    highest = np.where(known, scores, -np.inf).max(axis=0, where=some, initial=-np.inf)
+    lowest = np.where(known, scores, np.inf).min(axis=0, where=some, initial=np.inf)
+    spread = np.zeros(len(count))
+    np.subtract(highest, lowest, out=spread, where=some)
+    total, widest = _past_sums(variance, rule), _past_largest(spread, rule)
+    rates = np.zeros(len(count))  # members that never differ need no rate
+    np.divide(_SPEED**2 * np.log(max(len(scores), 2)), total, out=rates, where=total > 0.0)
+    rates = np.sqrt(rates)
+    limits = np.full(len(count), np.inf)
+    np.divide(1.0, widest, out=limits, where=widest > 0.0)
+    return np.minimum(rates, limits)
+
+
+def _past_largest(values: Floats, rule: Rule) -> Floats:
+    """The largest of the values in the window that is known before each day, 0 before the first."""
+    padded = np.zeros(rule.window + rule.lag - 1 + len(values))
+    padded[rule.window + rule.lag - 1 :] = values
+    found: Floats = np.lib.stride_tricks.sliding_window_view(padded, rule.window)[: len(values)].max(axis=-1)
+    return found
 
 
 def _kept(scores: Floats, rule: Rule) -> Flags:
@@ -189,10 +226,13 @@ def _confidence_set(scores: Floats, *, size: float, seed: int) -> Flags:
 
 
 def _weights(evidence: Floats, there: Flags, kept: Flags, rule: Rule) -> Floats:
-    """The weights ``(member, day)``: of the members that forecast the day and are kept, or of all that forecast it."""
+    """The weights ``(member, day)``, from what speaks against each member, times the learning rate.
+
+    They are of the members that forecast the day and are kept, or of all that forecast it.
+    """
     used = there & kept
     used |= there & ~used.any(axis=0)
-    raw = np.where(used, -rule.learning_rate * evidence, -np.inf)
+    raw = np.where(used, -evidence, -np.inf)
     top = raw.max(axis=0)
     share = np.exp(raw - np.where(np.isfinite(top), top, 0.0))
     total = share.sum(axis=0)

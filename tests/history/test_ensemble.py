@@ -114,7 +114,7 @@ def test_yesterday_counts_today(held: xr.Dataset) -> None:
 
 
 def test_it_finds_the_member_that_is_right(held: xr.Dataset) -> None:
-    found = ensemble(held, minimum_weight=0.02).compute()
+    found = ensemble(held, minimum_weight=0.02, learning_rate=1.0).compute()
     weights = found["ensemble_weight"].sel(level=0.95)
     assert weights.sel(asset="A0").isel(observation=slice(300, None)).mean("observation").idxmax("member") == "right"
     assert float(weights.sel(asset="A0", member="right").isel(observation=slice(300, None)).mean()) > 0.8
@@ -174,9 +174,29 @@ def test_the_confidence_set_is_that_of_arch_on_the_window(held: xr.Dataset) -> N
 
 def test_equal_members_share_a_verdict(held: xr.Dataset) -> None:
     twice = held.isel(method=[1, 0, 1]).assign_coords(method=["right", "low", "again"])
-    weights = ensemble(twice, confidence_set=0.75, update_every=150)["ensemble_weight"].compute()
+    weights = ensemble(twice, learning_rate=1.0, confidence_set=0.75, update_every=150)["ensemble_weight"].compute()
     assert np.array_equal(weights.sel(member="right"), weights.sel(member="again"))
     assert float(weights.sel(member="again").isel(observation=-1, level=0, asset=0)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("score", ["fissler_ziegel", "tick"])
+def test_the_rate_of_a_day_follows_how_far_apart_the_scores_were(held: xr.Dataset, score: str) -> None:
+    found = ensemble(held, score=score, window=200)["ensemble_weight"].isel(level=0).sel(asset="A0").compute()
+    for day in (260, 500):
+        past = _past_scores(held, score, 0, 0, slice(day - 200, day))
+        excess = past - past.mean(axis=0)
+        variance, widest = np.var(past, axis=0).sum(), np.ptp(past, axis=0).max()
+        constant = np.sqrt(2.0 * (np.sqrt(2.0) - 1.0) / (np.e - 2.0))
+        rate = min(1.0 / widest, constant * np.sqrt(np.log(3.0) / variance))
+        expected = np.exp(-rate * excess.sum(axis=1))
+        assert np.allclose(found.isel(observation=day), expected / expected.sum(), rtol=1e-10)
+    right = ensemble(held, score=score)["ensemble_weight"].sel(asset="A0", member="right").isel(level=0).compute()
+    assert float(right.isel(observation=slice(300, None)).mean()) > 0.45
+
+
+def test_members_that_never_differ_share_the_weight(held: xr.Dataset) -> None:
+    same = held.isel(method=[1, 1]).assign_coords(method=["one", "other"])
+    assert np.array_equal(ensemble(same)["ensemble_weight"], np.full((2, 2, 2, held.sizes["observation"]), 0.5))
 
 
 def test_it_is_lazy_a_task_a_series_and_the_same_for_all_chunks(held: xr.Dataset) -> None:
