@@ -105,12 +105,13 @@ class ArchFit:
 
     @property
     def stable(self) -> bool:
-        """Whether the filter carries a small change of the first variance to the last one at most e-fold.
+        """Whether a small change of the first variance is less than 1/e of itself in the last one of the sample.
 
         A day carries a change of an EGARCH's ``log h`` on by the factor ``beta - (alpha |z| + gamma z) / 2``, and the
         product over the sample says how far; its logarithm's mean is below zero for an invertible model (Straumann and
-        Mikosch 2006). Where the product is large the variances are chaos: they differ by orders of magnitude with the
-        last bits of the estimates. Those of a GARCH or GJR-GARCH are always stable.
+        Mikosch 2006). Where it is large the variances are chaos: they differ by orders of magnitude with the last bits
+        of the estimates; where it is about one, a variance that got too small makes the next ``z`` large without bound.
+        Those of a GARCH or GJR-GARCH are always stable.
         """
         if not self.exponential:
             return True
@@ -118,7 +119,7 @@ class ArchFit:
         z = np.asarray(self.result.std_resid)
         carried = found["beta"] - 0.5 * (found["alpha"] * np.abs(z) + found["gamma"] * z)
         with np.errstate(divide="ignore"):
-            return bool(np.log(np.abs(carried)).sum() < 1.0)
+            return bool(np.log(np.abs(carried)).sum() < -1.0)
 
     @property
     def log_likelihood(self) -> float:
@@ -142,8 +143,8 @@ def fit_arch(
     The first fit that converges is taken, from arch's own starting values and then from ``STARTS``; with ``start``, the
     one from that place of ``STARTS`` alone. Where the best estimate lies between bounds, the optimiser may end there
     without a way up and not call it converged, which depends on the last bits; the best such end of all starts is taken
-    then. ``what`` begins the text of the error. ``invertible`` keeps the ``alpha`` of an EGARCH from below zero: see
-    :attr:`ArchFit.stable`.
+    then. ``what`` begins the text of the error. ``invertible`` keeps an EGARCH's ``alpha`` at least 0.01 and its
+    ``beta`` at most 0.999: see :attr:`ArchFit.stable`.
     """
     from arch import arch_model
 
@@ -170,11 +171,11 @@ def _invertible_egarch() -> Any:
     from arch.univariate import EGARCH
 
     class Invertible(EGARCH):
-        """With ``alpha`` at least zero the filter is stable, unless ``gamma`` is far from any market's."""
+        """Large ``z`` of either sign raise the variance, and it reverts: stable but for extreme ``gamma``."""
 
         def bounds(self, resids: Any) -> Any:
-            given = super().bounds(resids)
-            return [given[0], (0.0, np.inf), *given[2:]]
+            omega, _, gamma, _ = super().bounds(resids)
+            return [omega, (0.01, np.inf), gamma, (0.0, 0.999)]
 
     return Invertible(1, 1, 1)
 

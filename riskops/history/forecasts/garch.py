@@ -47,7 +47,8 @@ class GarchForecaster:
     -----
     Quasi maximum likelihood by ``arch``; the recursion begins with the weighted mean of the first 75 squared deviations
     (:func:`riskops.history.forecasts.recursion.presample_variance`). An EGARCH whose filter is unstable is
-    fitted again with ``alpha`` at least zero, and a note says so; a fit without a sound maximum is refused.
+    fitted again with ``alpha`` at least 0.01 and ``beta`` at most 0.999, and a note says so; a fit without a sound
+    maximum is refused.
 
     References
     ----------

@@ -157,7 +157,7 @@ def _fit(spec: Volatility, sample: Floats, method: str) -> VolatilityFit:
         # the bound changes nothing but an EGARCH
         note = "the first estimate is no sound maximum of the likelihood; another start's is taken"
         if not found.stable:
-            note = "alpha is kept from below zero, where the filter of the variances is unstable"
+            note = "an EGARCH with an unstable filter is fitted again with alpha at least 0.01 and beta at most 0.999"
         for start in (None, *range(len(STARTS))):
             try:
                 found = fitted(start=start, invertible=True)
