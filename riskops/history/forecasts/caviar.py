@@ -101,7 +101,7 @@ class Caviar:
 
     def horizon_rule(self, days: int) -> str:
         check_integer("horizon", days, at_least=1)
-        return "direct" if days == 1 else "sums of days that do not overlap"
+        return "one day ahead" if days == 1 else "sums of days that do not overlap"
 
     def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> CaviarFit:
         check_sample(self.name, returns, least=LEAST)

@@ -205,7 +205,7 @@ def test_a_horizon_of_days_is_that_of_sums(returns: Any) -> None:
     found = fit.predict(series, np.array([1303, 1503]), window=1000)
     expected = direct.predict(sums, np.array([260, 300]), window=200).value_at_risk
     assert found.value_at_risk == pytest.approx(expected, rel=1e-12)
-    assert method.horizon_rule(1) == "direct"
+    assert method.horizon_rule(1) == "one day ahead"
     assert "do not overlap" in method.horizon_rule(5)
 
 
