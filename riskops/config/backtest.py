@@ -26,6 +26,8 @@ __all__ = ["BacktestConfig", "backtest_from_mapping", "load_backtest"]
 JOB = "var_backtest"
 #: The method that stands for a simulation model; its other keys are the model and its options.
 MONTE_CARLO = "monte_carlo"
+#: The least number of days from one model confidence set of the ensemble to the next.
+COARSE = 20
 
 
 class SeriesSection(Section):
@@ -158,6 +160,13 @@ class EnsembleSection(Section):
     window: int = key(
         250, "a whole number of days, at least 20", "Days of losses that the weights look back on.", ge=20
     )
+    learning_rate: float | None = key(
+        None,
+        "a number of at least 0, or null",
+        "How fast weights follow the scores; null: from how far apart the scores are, day by day.",
+        ge=0.0,
+    )
+    update_every: int = key(1, "a whole number of days, at least 1", "Days from one set of weights to the next.", ge=1)
     minimum_weight: float = key(0.0, "a number from 0 to 1", "The least weight of a method.", ge=0.0, le=1.0)
     confidence_set: float | None = key(
         None,
@@ -166,6 +175,15 @@ class EnsembleSection(Section):
         gt=0.0,
         lt=1.0,
     )
+
+    @model_validator(mode="after")
+    def _check_set(self) -> EnsembleSection:
+        if self.confidence_set is not None and self.update_every < COARSE:
+            raise ConfigError(
+                f"ensemble.update_every: {self.update_every} is too often for ensemble.confidence_set, which takes a "
+                f"bootstrap each time; set it to {COARSE} or more"
+            )
+        return self
 
 
 class TestsSection(Section):

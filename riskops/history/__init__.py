@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from riskops.history.assessment import assess
 from riskops.history.backtests.battery import backtest
+from riskops.history.backtests.comparison import compare_forecasts, confidence_set
+from riskops.history.backtests.profit_and_loss import profit_and_loss_attribution
+from riskops.history.backtests.registry import list_backtests
 from riskops.history.backtests.scores import scores
 from riskops.history.backtests.traffic_light import breaches_by_year, traffic_light
 from riskops.history.ensemble import ensemble
@@ -21,13 +24,17 @@ __all__ = [
     "backtest",
     "bootstrap_interval",
     "breaches_by_year",
+    "compare_forecasts",
+    "confidence_set",
     "ensemble",
     "forecast",
     "forecast_notes",
     "historical_losses",
     "historical_value_at_risk",
+    "list_backtests",
     "list_forecasters",
     "portfolio_returns",
+    "profit_and_loss_attribution",
     "recommend",
     "rolling_forecasts",
     "scores",

@@ -132,7 +132,7 @@ def assessment_table(found: xr.Dataset, *, notes: bool = True) -> Group:
         columns = ("Method", "VaR", "ES", f"Breaches of {judged}", "Coverage p", "Independence p", "Weight")
         parts.append(open_table(title, columns, [_cells(row) for row in rows], names=1))
         parts.append(Text(f"{expected:.3g} breaches are expected; small p: too many or too few, or in clusters."))
-    rules = {rule: [] for rule in dict.fromkeys(record["horizon_rule"] for record in records)}
+    rules: dict[str, list[str]] = {rule: [] for rule in dict.fromkeys(record["horizon_rule"] for record in records)}
     for record in records:
         if record["method"] not in rules[record["horizon_rule"]]:
             rules[record["horizon_rule"]].append(record["method"])

@@ -29,6 +29,8 @@ class EnsembleRule:
 
     score: Literal["fissler_ziegel", "tick"]
     window: int
+    learning_rate: float | None
+    update_every: int
     minimum_weight: float
     confidence_set: float | None
 

@@ -75,9 +75,7 @@ def prepare_backtest(config: BacktestConfig, *, title: str = "VaR backtest") -> 
         refit_every=wanted.refit_every,
         first=None if wanted.first is None else wanted.first.isoformat(),
         failures=wanted.failures,
-        ensemble=EnsembleRule(rule.score, rule.window, rule.minimum_weight, rule.confidence_set)
-        if rule.enabled and len(methods) > 1
-        else None,
+        ensemble=EnsembleRule(**rule.model_dump(exclude={"enabled"})) if rule.enabled and len(methods) > 1 else None,
         tests=tuple(list_backtests() if judged.names == "all" else judged.names),
         simulations=judged.simulations,
         size=judged.size,

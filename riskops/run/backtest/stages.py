@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from riskops.history import backtest, breaches_by_year, ensemble, scores
+from riskops.history import backtest, breaches_by_year, confidence_set, ensemble, scores
 from riskops.history.rolled import Memory
 from riskops.history.rolling import rolled
 from riskops.run.backtest.job import BacktestJob
@@ -64,6 +64,8 @@ def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBackt
             members,
             score=rule.score,
             window=rule.window,
+            learning_rate=rule.learning_rate,
+            update_every=rule.update_every,
             minimum_weight=rule.minimum_weight,
             confidence_set=rule.confidence_set,
             seed=job.seed,
@@ -73,6 +75,7 @@ def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBackt
     judged = [
         backtest(forecasts, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed),
         scores(forecasts),
+        confidence_set(forecasts, size=job.confidence_set, seed=job.seed),
         _by_year(forecasts),
         *weights,
     ]
