@@ -227,7 +227,7 @@ def _refits(returns: xr.Dataset, setting: Setting) -> Row:
         return np.asarray(found.to_numpy()[0, :, 0])
 
     with open_cluster("processes", workers=workers) as cluster:
-        mine, theirs = race(partial(spread, cluster), bare, rounds=3, seconds=60.0)
+        mine, theirs = race(partial(spread, cluster), bare, rounds=5, seconds=60.0)
     return Row(
         SUITE,
         "refits",
