@@ -75,7 +75,8 @@ def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBackt
     judged = [
         backtest(forecasts, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed),
         scores(forecasts),
-        confidence_set(forecasts, size=job.confidence_set, seed=job.seed),
+        # one set for all series: one for each would be a bootstrap of seconds for every series and level
+        confidence_set(forecasts, size=job.confidence_set, pooled=True, seed=job.seed),
         _by_year(forecasts),
         *weights,
     ]
