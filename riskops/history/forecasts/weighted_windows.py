@@ -76,11 +76,11 @@ def _probabilities(losses, came, starts, ends, decay, out):  # type: ignore[no-u
     """The weight below each loss that came and half of that at it, of the window and the loss itself together."""
     for i in range(len(ends)):
         if decay == 1.0:  # counted in integers, several losses at a time
-            window, loss, below, upto = losses[starts[i] : ends[i]], came[i], 0, 0
+            window, loss, fewer, upto = losses[starts[i] : ends[i]], came[i], 0, 0
             for k in range(len(window)):
-                below += window[k] < loss
+                fewer += window[k] < loss
                 upto += window[k] <= loss
-            out[i] = (0.5 * (below + upto) + 0.5) / (len(window) + 1.0)
+            out[i] = (0.5 * (fewer + upto) + 0.5) / (len(window) + 1.0)
             continue
         below, total = 0.0, 0.0
         for k in range(starts[i], ends[i]):
