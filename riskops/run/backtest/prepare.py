@@ -16,6 +16,7 @@ from riskops.history.forecasts.base import Forecaster
 from riskops.market import load_prices
 from riskops.portfolio import Portfolio, book, load_portfolios
 from riskops.run.backtest.job import BacktestJob, EnsembleRule
+from riskops.run.model_forecast import model_forecaster
 
 __all__ = ["method_of", "prepare_backtest"]
 
@@ -88,8 +89,6 @@ def method_of(record: str | Mapping[str, Any]) -> Forecaster:
     """The forecaster of a record: one of the registered methods, or a simulation model (``kind: monte_carlo``)."""
     if isinstance(record, str) or record.get("kind") != "monte_carlo":
         return forecaster(record)
-    from riskops.run.model_forecast import model_forecaster
-
     settings = {name: value for name, value in record.items() if name not in ("kind", "model", "options")}
     return model_forecaster(record["model"], options=record.get("options", {}), **settings)
 
