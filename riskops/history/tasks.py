@@ -54,6 +54,7 @@ def method_tasks(
         settings=settings,
         **unnamed,
         concatenate=True,
+        align_arrays=False,  # they are cut alike; Dask would warn that there are more blocks than inputs
         dtype=object,
         meta=np.empty((0, 0), object),
         name=f"forecast-{stage}-{token}",

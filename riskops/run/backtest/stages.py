@@ -112,14 +112,12 @@ def with_method(members: xr.Dataset, joint: xr.Dataset) -> xr.Dataset:
     """
     rules = [*members["horizon_rule"].to_numpy().tolist(), "as its members"]
     members = members.drop_vars("horizon_rule")
-    labels = [*members["method"].to_numpy().tolist(), *joint["method"].to_numpy().tolist()]
     found = {}
     for name, array in members.items():
         if "method" not in array.dims:
             found[name] = array
-        elif name in joint:
-            found[name] = xr.concat([array, joint[name]], dim="method", coords="minimal", compat="override")
         else:
-            fill = _MISSING.get(array.dtype.kind, float("nan"))
-            found[name] = array.reindex({"method": labels}, fill_value=fill)
+            filler = xr.full_like(array.isel(method=[0]), _MISSING.get(array.dtype.kind, float("nan")))
+            one = joint[name] if name in joint else filler.assign_coords(method=joint["method"])
+            found[name] = xr.concat([array, one], dim="method", coords="minimal", compat="override")
     return xr.Dataset(found, attrs=members.attrs).assign_coords(horizon_rule=("method", rules))
