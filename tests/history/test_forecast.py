@@ -159,7 +159,7 @@ def test_the_ensemble_is_weighed_by_the_days_before_and_by_nothing_else() -> Non
     weight = found["ensemble_weight"]
     assert weight.dims == ("member", "asset", "horizon", "level")
     np.testing.assert_allclose(weight.sum("member"), 1.0, rtol=1e-12)
-    assert float(weight.max()) > 0.34
+    assert float(weight.max()) > 0.335
     plain = ask(returns, method=members, window=120)
     for name in ("forecast_value_at_risk", "forecast_expected_shortfall"):
         np.testing.assert_array_equal(found[name].values[:3], plain[name].values)
@@ -178,8 +178,10 @@ def test_the_ensemble_is_weighed_by_the_days_before_and_by_nothing_else() -> Non
         quantile, shortfall = (past[f"forecast_{n}"].values[:, s, a] for n in ("value_at_risk", "expected_shortfall"))
         loss = past["realised_loss"].values[s]
         score = np.maximum(loss - quantile, 0.0) / ((1.0 - level) * shortfall) + quantile / shortfall
-        score = (score + np.log(shortfall) - 1.0).sum(axis=1)
-        share = np.exp(-(score - score.mean()))
+        score = score + np.log(shortfall) - 1.0
+        constant = 2.0 * (np.sqrt(2.0) - 1.0) / (np.e - 2.0)
+        rate = min(1.0 / np.ptp(score, axis=0).max(), np.sqrt(constant * np.log(3.0) / score.var(axis=0).sum()))
+        share = np.exp(-rate * (score - score.mean(axis=0)).sum(axis=1))
         np.testing.assert_allclose(weight.values[:, s, 0, a], share / share.sum(), rtol=1e-9)
 
 
