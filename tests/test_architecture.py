@@ -57,7 +57,7 @@ KEPT_TO = {
     "cupy": {"backend.py"},
     "bokeh": {"report/plots/"},
     "typer": {"cli/"},
-    "jinja2": {"report/html.py"},
+    "jinja2": {"report/page.py"},
     "icechunk": {"run/publish.py"},
     "obstore": {"simulation/location.py"},
     "prometheus_client": {"observe/metrics.py"},

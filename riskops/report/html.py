@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import xarray as xr
 
 from riskops.report import plots
 from riskops.report.formatting import DASH, Figure, Money, horizon_text, level_text, percent_text
+from riskops.report.page import render
 from riskops.report.sampling import SAMPLING_NOTES
-from riskops.report.timings import timing_rows
 from riskops.report.view import BASE, StressRow, View
 
 __all__ = ["write_html"]
@@ -71,41 +71,45 @@ def write_html(
     """
     view = View(results)
     shown = view.largest(_MOST_SHOWN)
-    drawn = _plots(view, shown)
-    script, elements = plots.embed(drawn)
-    portfolios = [_portfolio(view, i, name, elements) for i, name in enumerate(shown)]
     overview = _overview(view, shown)
-    heading = str(view.attrs.get("title") or "Market risk") if title is None else title
-    text = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=heading,
-            css=_safe(_template("report.css")),
-            library=_safe(plots.library()) if drawn else "",
-            script=_safe(script),
-            facts=view.facts(),
-            portfolios=portfolios,
-            overview=[overview[k : k + _PAGE] for k in range(0, len(overview), _PAGE)],
-            page=_PAGE,
-            left_out=len(overview) - len(portfolios) if overview else 0,
-            any_contributions="component_expected_shortfall" in results,
-            worst_known=bool(view.stressed),
-            correlation=_safe(elements.get("correlation", "")),
-            correlation_left_out=max(len(view.labels("asset")) - _MOST_CORRELATED, 0),
-            horizon=view.horizons[-1],
-            level=view.levels[-1],
-            as_of=view.text("as_of"),
-            window=f"{view.text('window_start')} to {view.text('window_end')}",
-            model=view.text("model"),
-            effective_note=_effective_note(view),
-            sampling=SAMPLING_NOTES.get(str(view.attrs.get("sampling")), ""),
-            configuration=configuration,
-            lineage=list(_flat(lineage)),
-            timings=None if timings is None else timing_rows(timings),
-            seconds=0.0 if timings is None else timings["seconds"],
-            dash=DASH,
-        )
+
+    def values(elements: Mapping[str, Any]) -> dict[str, Any]:
+        portfolios = [_portfolio(view, i, name, elements) for i, name in enumerate(shown)]
+        return {
+            "facts": view.facts(),
+            "portfolios": portfolios,
+            "overview": [overview[k : k + _PAGE] for k in range(0, len(overview), _PAGE)],
+            "page": _PAGE,
+            "left_out": len(overview) - len(portfolios) if overview else 0,
+            "any_contributions": "component_expected_shortfall" in results,
+            "worst_known": bool(view.stressed),
+            "correlation": elements.get("correlation", ""),
+            "correlation_left_out": max(len(view.labels("asset")) - _MOST_CORRELATED, 0),
+            "horizon": view.horizons[-1],
+            "level": view.levels[-1],
+            "as_of": view.text("as_of"),
+            "window": f"{view.text('window_start')} to {view.text('window_end')}",
+            "model": view.text("model"),
+            "effective_note": _effective_note(view),
+            "sampling": SAMPLING_NOTES.get(str(view.attrs.get("sampling")), ""),
+        }
+
+    text = render(
+        "report.html.j2",
+        title=str(view.attrs.get("title") or "Market risk") if title is None else title,
+        styles=["report.css"],
+        drawn=_plots(view, shown),
+        configuration=configuration,
+        lineage=lineage,
+        timings=timings,
+        filters={
+            "horizon": horizon_text,
+            "level": level_text,
+            "percent": percent_text,
+            "number": _number,
+            "share": _share,
+        },
+        values=values,
     )
     target = Path(path)
     target.write_text(text, encoding="utf-8")
@@ -157,7 +161,7 @@ def _entitled(plot: Any, title: str = "") -> Any:
     return plot
 
 
-def _portfolio(view: View, i: int, portfolio: str, elements: Mapping[str, str]) -> dict[str, Any]:
+def _portfolio(view: View, i: int, portfolio: str, elements: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows of one portfolio."""
     horizon, level = view.horizons[-1], view.levels[-1]
     tail: Any = {"horizon": horizon, "level": level}
@@ -172,17 +176,17 @@ def _portfolio(view: View, i: int, portfolio: str, elements: Mapping[str, str]) 
         "last": summary[-1],
         "too_few": any(row.too_few for row in summary),
         "shape": view.shape(portfolio),
-        "losses": [_safe(part) for name, part in elements.items() if name.startswith(f"{i}-loss-")],
-        "fan": _safe(elements.get(f"{i}-fan", "")),
+        "losses": [part for name, part in elements.items() if name.startswith(f"{i}-loss-")],
+        "fan": elements.get(f"{i}-fan", ""),
         "contributions": view.contributions(portfolio, **tail),
-        "contribution_plot": _safe(elements.get(f"{i}-contributions", "")),
+        "contribution_plot": elements.get(f"{i}-contributions", ""),
         "scale_note": _scale_note(view, portfolio),
         "total": view.figure("expected_shortfall", scenario=BASE, portfolio=portfolio, **tail).value,
         "stress": stress,
         "worst": _worst(stress),
         "replays": [row for row in stress if row.stress_drawdown.value is not None and row.scenario != BASE],
-        "stress_plot": _safe(elements.get(f"{i}-stress", "")),
-        "change_plot": _safe(elements.get(f"{i}-changes", "")),
+        "stress_plot": elements.get(f"{i}-stress", ""),
+        "change_plot": elements.get(f"{i}-changes", ""),
     }
 
 
@@ -261,17 +265,7 @@ def _effective_note(view: View) -> str:
     return " (" + ", ".join(f"{horizon_text(days)}: about {number:,.0f}" for days, number in given.items()) + ")"
 
 
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, (list, tuple)):
-            yield f"{prefix}{key}", ", ".join(map(str, value))
-        else:
-            yield f"{prefix}{key}", DASH if value is None else str(value)
-
-
-# -- the template -----------------------------------------------------------------------------------------------------
+# -- filters ----------------------------------------------------------------------------------------------------------
 
 
 def _share(amount: float | None, value: float | None) -> str:
@@ -280,24 +274,3 @@ def _share(amount: float | None, value: float | None) -> str:
 
 def _number(figure: Figure) -> str:
     return Money("", 1.0, 3).with_error(figure)
-
-
-def _template(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
-
-
-def _safe(text: str) -> Any:
-    """Mark what riskops or Bokeh wrote as HTML; everything else that reaches the template is escaped."""
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined)
-    environment.filters.update(
-        horizon=horizon_text, level=level_text, percent=percent_text, number=_number, share=_share
-    )
-    return environment

@@ -118,8 +118,9 @@ def assessment_table(found: xr.Dataset, *, notes: bool = True) -> Group:
     --------
     >>> from riskops.report import as_text
     >>> from riskops.report.example import example_assessment
-    >>> print(as_text(assessment_table(example_assessment())).splitlines()[2].split()[:2])
-    ['historical', '1.800']
+    >>> text = as_text(assessment_table(example_assessment()))
+    >>> next(line.split() for line in text.splitlines() if "historical" in line)
+    ['historical', '1.800', '±', '0.100', '2.600', '3', '0.520', '0.780', '70.0', '%']
     """
     records = assessment_records(found)
     parts: list[RenderableType] = []

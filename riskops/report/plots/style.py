@@ -16,16 +16,21 @@ from riskops.report.bins import whisker_segments
 from riskops.report.formatting import Figure, Money, short_name
 
 __all__ = [
+    "AREA_COLOURS",
     "BLUE",
     "GREY",
     "INK",
+    "METHOD_COLOURS",
     "SKY",
     "VERMILLION",
     "bars",
     "bokeh_models",
+    "cells",
     "finish_bars",
     "frame",
+    "key_above",
     "label",
+    "legend_above",
     "money_ticks",
     "names_axis",
     "plain",
@@ -35,6 +40,9 @@ __all__ = [
 ]
 
 BLUE, VERMILLION, SKY, GREY, INK = "#0072B2", "#D55E00", "#56B4E9", "#8A8F98", "#2B2F36"
+#: Of lines that are compared, and of areas that lie on each other.
+METHOD_COLOURS = (BLUE, VERMILLION, "#009E73", "#CC79A7", "#7A5C00")
+AREA_COLOURS = (BLUE, SKY, "#009E73", "#F0E442", "#E69F00", VERMILLION, "#CC79A7", "#7A5C00")
 
 
 def bokeh_models() -> Any:
@@ -141,12 +149,46 @@ def upright(plot: Any, x: float, dash: str) -> None:
     plot.add_layout(models.Span(location=x, dimension="height", line_color=GREY, line_dash=dash, line_width=1.5))
 
 
+def cells(
+    plot: Any, data: dict[str, Any], *, names: Sequence[str], columns: Sequence[str], tips: Sequence[tuple[str, str]]
+) -> None:
+    """Draw a map: cells at ``x``, ``y`` with ``fill``, ``ink`` and ``text``, names beside it and columns below."""
+    models = bokeh_models()
+    source = models.ColumnDataSource(data)
+    look = {"fill_color": "fill", "line_color": "white"}
+    drawn = plot.rect(x="x", y="y", width=1, height=1, source=source, **look)
+    middle = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
+    plot.text(x="x", y="y", text="text", source=source, text_color="ink", **middle)
+    plot.add_tools(models.HoverTool(renderers=[drawn], tooltips=list(tips)))
+    names_axis(plot, names)
+    plot.xaxis[0].ticker = list(range(len(columns)))
+    plot.xaxis[0].major_label_overrides = {i: plain(name) for i, name in enumerate(columns)}
+    plot.xaxis[0].major_label_orientation = np.pi / 2 if len(columns) > 6 else "horizontal"
+    plot.x_range.start, plot.x_range.end = -0.5, len(columns) - 0.5
+    plot.grid.visible = False
+
+
+def key_above(plot: Any, entries: Sequence[tuple[str, Any]], *, columns: int | None = None) -> None:
+    """Say over the plot what each glyph stands for."""
+    models = bokeh_models()
+    # a bare string that names a column would be taken for its values
+    items = [models.LegendItem(label={"value": text}, renderers=[renderer]) for text, renderer in entries]
+    legend = models.Legend(items=items)
+    if columns is not None:
+        legend.ncols = columns
+    legend_above(plot, legend)
+
+
+def legend_above(plot: Any, legend: Any) -> None:
+    """Put a legend over the plot."""
+    legend.orientation, legend.border_line_color, legend.label_text_font_size = "horizontal", None, "12px"
+    legend.margin, legend.padding = 0, 4
+    plot.add_layout(legend, "above")
+
+
 def finish_bars(plot: Any, money: Money) -> None:
     """Give bars their axis of money and a legend above."""
     models = bokeh_models()
     plot.x_range = models.DataRange1d(range_padding=0.06)
     money_ticks(plot.xaxis[0], money)
-    legend = plot.legend[0]
-    legend.orientation, legend.border_line_color, legend.label_text_font_size = "horizontal", None, "12px"
-    legend.margin, legend.padding = 0, 4
-    plot.add_layout(legend, "above")
+    legend_above(plot, plot.legend[0])
