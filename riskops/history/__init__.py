@@ -12,6 +12,10 @@ from riskops.history.backtests.traffic_light import breaches_by_year, traffic_li
 from riskops.history.ensemble import ensemble
 from riskops.history.forecast import forecast
 from riskops.history.forecasts import list_forecasters
+from riskops.history.forecasts.extreme_value import fit_extreme_value
+from riskops.history.forecasts.pareto import fit_pareto
+from riskops.history.forecasts.pareto_intervals import tail_intervals
+from riskops.history.forecasts.tail_diagnostics import hill_shape, mean_excess, threshold_stability
 from riskops.history.historical import historical_losses, historical_value_at_risk
 from riskops.history.intervals import bootstrap_interval
 from riskops.history.notes import forecast_notes
@@ -27,16 +31,22 @@ __all__ = [
     "compare_forecasts",
     "confidence_set",
     "ensemble",
+    "fit_extreme_value",
+    "fit_pareto",
     "forecast",
     "forecast_notes",
+    "hill_shape",
     "historical_losses",
     "historical_value_at_risk",
     "list_backtests",
     "list_forecasters",
+    "mean_excess",
     "portfolio_returns",
     "profit_and_loss_attribution",
     "recommend",
     "rolling_forecasts",
     "scores",
+    "tail_intervals",
+    "threshold_stability",
     "traffic_light",
 ]
