@@ -13,7 +13,7 @@ import xarray as xr
 from riskops.errors import InputError
 from riskops.report.backtest_view import BacktestView
 from riskops.report.formatting import level_text, short_name
-from riskops.report.plots.style import GREY, INK, METHOD_COLOURS, bokeh_models, frame, key_above, plain
+from riskops.report.plots.style import GREY, INK, METHOD_COLOURS, bokeh_models, entitle, frame, key_above
 
 __all__ = ["backtest_lines"]
 
@@ -76,10 +76,8 @@ def backtest_lines(
     days = _drawn(loss, np.any(list(breached.values()), axis=0))
     high = max([float(np.nanmax(loss, initial=0.0)), *(float(np.nanmax(line, initial=0.0)) for line in lines.values())])
     high, lane = 1.05 * (high or 1.0), 0.045 * (high or 1.0)
-    plot = frame(
-        f"{short_name(series)}: losses and VaR at {level_text(level)}", "", "Loss (per cent of value)", height=430
-    )
-    plot.title.text = plain(plot.title.text)
+    plot = frame("", "", "Loss (per cent of value)", height=430)
+    entitle(plot, f"{short_name(series)}: losses and VaR at {level_text(level)}")
     if dates.dtype.kind == "M":
         plot.xaxis[0].formatter = models.DatetimeTickFormatter(years="%Y", months="%b %Y", days="%d %b %Y")
         plot.xaxis[0].ticker = models.DatetimeTicker(desired_num_ticks=8)
@@ -110,12 +108,12 @@ def backtest_lines(
         plot.scatter("day", "loss", source=ticks, size=4, fill_color=INK, line_color="white", line_width=0.5)
         tips = [("day", "@day{%F}"), ("loss", "@loss{0.00} %"), ("VaR", "@line{0.00} %")]
         plot.add_tools(models.HoverTool(renderers=[shown], tooltips=tips, formatters={"@day": "datetime"}))
-    key_above(plot, entries)
+    key_above(plot, entries, columns=2)
     plot.add_layout(models.Span(location=0.0, dimension="width", line_color=GREY, line_width=1))
     plot.y_range.start, plot.y_range.end = -lane * (len(lines) + 1.6), high
     plot.x_range = models.DataRange1d(range_padding=0.01)
-    plot.yaxis[0].ticker = models.BasicTicker(desired_num_ticks=6)
-    plot.yaxis[0].formatter = models.CustomJSTickFormatter(code="return tick < 0 ? '' : tick.toString()")
+    # below zero the axis has no meaning
+    plot.yaxis[0].ticker = models.FixedTicker(ticks=_round_ticks(high))
     return plot
 
 
@@ -125,6 +123,13 @@ def _usual(view: BacktestView, series: str, level: float) -> list[str]:
     joint = view.ensemble()
     names = [view.methods[0], *order[:2], *([joint] if joint is not None else []), *order[2:3]]
     return list(dict.fromkeys(names))[:4]
+
+
+def _round_ticks(high: float) -> list[float]:
+    """Round numbers from zero up."""
+    step = 10.0 ** np.floor(np.log10(high / 6.0))
+    step *= next(factor for factor in (1.0, 2.0, 5.0, 10.0) if high / (step * factor) <= 6.0)
+    return [float(f"{k * step:.12g}") for k in range(int(high / step) + 1)]
 
 
 def _drawn(loss: npt.NDArray[np.float64], always: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ import xarray as xr
 from riskops.checks import check_one_of
 from riskops.report.backtest_view import BacktestView
 from riskops.report.formatting import DASH, level_text, short_name
-from riskops.report.plots.style import INK, cells, frame, key_above, plain
+from riskops.report.plots.style import INK, cells, entitle, frame, key_above
 
 __all__ = ["p_value_map", "p_value_text"]
 
@@ -67,7 +67,7 @@ def p_value_map(
     values = view.p_values(("method", "test"), kind=kind, series=series, level=level)
     names, tests = view.methods, view.tests
     plot = frame("", "", "", height=min(230 + 24 * len(names), 2400))
-    plot.title.text = plain(f"{short_name(series)}: p-values at {level_text(level)}")
+    entitle(plot, f"{short_name(series)}: p-values at {level_text(level)}")
     rows, columns = np.indices(values.shape)
     flat = values.ravel()
     steps = np.searchsorted([low for low, *_ in _STEPS], np.nan_to_num(flat, nan=1.0), side="right") - 1
@@ -88,7 +88,7 @@ def p_value_map(
     for _, fill, _, text in _STEPS:
         shown = plot.rect(x=[0], y=[-9], width=1, height=1, fill_color=fill, line_color=None)
         entries.append((text, shown))
-    key_above(plot, entries)
+    key_above(plot, entries, columns=3)
     return plot
 
 

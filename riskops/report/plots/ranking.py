@@ -9,7 +9,7 @@ import xarray as xr
 
 from riskops.report.backtest_view import BacktestView
 from riskops.report.formatting import level_text, short_name
-from riskops.report.plots.style import BLUE, GREY, INK, bokeh_models, frame, key_above, names_axis, plain
+from riskops.report.plots.style import BLUE, GREY, INK, bokeh_models, entitle, frame, key_above, names_axis
 
 __all__ = ["score_ranking"]
 
@@ -59,7 +59,7 @@ def score_ranking(
     called = _NAMES.get(str(score or view.ranking_score), str(score))
     whose = "mean of the series" if series is None else short_name(series)
     plot = frame("", f"{called[0].upper()}{called[1:]} above the best", "", height=110 + 24 * len(names))
-    plot.title.text = plain(f"Ranking at {level_text(level)}, {whose}")
+    entitle(plot, f"Ranking at {level_text(level)}, {whose}")
     y = names_axis(plot, names)
     ends = np.array([found[m] - found[ranked[0]] for m in ranked])
     plot.segment(x0=0.0, x1=ends, y0=y, y1=y, line_color=BLUE, line_width=2, line_alpha=0.45)

@@ -26,6 +26,7 @@ __all__ = [
     "bars",
     "bokeh_models",
     "cells",
+    "entitle",
     "finish_bars",
     "frame",
     "key_above",
@@ -53,6 +54,11 @@ def bokeh_models() -> Any:
 def plain(text: str) -> Any:
     """A name as plain text: of a bare string Bokeh takes ``$$...$$`` for TeX."""
     return bokeh_models().PlainText(text=short_name(text))
+
+
+def entitle(plot: Any, text: str) -> None:
+    """Give a plot a title with names in it."""
+    plot.title.text = bokeh_models().PlainText(text=text)
 
 
 def frame(title: str, x_label: str, y_label: str, *, height: int, y_axis_type: str = "auto") -> Any:

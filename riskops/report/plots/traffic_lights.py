@@ -10,7 +10,7 @@ import xarray as xr
 from riskops.errors import InputError
 from riskops.report.backtest_view import BacktestView
 from riskops.report.formatting import level_text, short_name
-from riskops.report.plots.style import INK, cells, frame, key_above, plain
+from riskops.report.plots.style import INK, cells, entitle, frame, key_above
 
 __all__ = ["ZONE_COLOURS", "traffic_light_grid"]
 
@@ -58,7 +58,7 @@ def traffic_light_grid(results: xr.Dataset, *, series: str | None = None, level:
     years = [str(year) for year in view.labels("year")]
     names = view.methods
     plot = frame("", "", "", height=min(90 + 24 * len(names), 2400))
-    plot.title.text = plain(f"{short_name(series)}: breaches a year at {level_text(level)}")
+    entitle(plot, f"{short_name(series)}: breaches a year at {level_text(level)}")
     flat = [str(zone) for zone in zones.ravel().tolist()]
     rows, columns = np.indices(zones.shape)
     data = {

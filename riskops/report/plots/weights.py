@@ -11,7 +11,7 @@ from riskops.checks import check_integer
 from riskops.errors import InputError
 from riskops.report.backtest_view import BacktestView
 from riskops.report.formatting import level_text, short_name
-from riskops.report.plots.style import AREA_COLOURS, GREY, bokeh_models, frame, key_above, plain
+from riskops.report.plots.style import AREA_COLOURS, GREY, bokeh_models, entitle, frame, key_above
 
 __all__ = ["weight_areas"]
 
@@ -68,7 +68,7 @@ def weight_areas(results: xr.Dataset, *, series: str | None = None, level: float
     if len(names) > most:
         parts.append((f"{len(names) - most} others", weights[order[most:]].sum(axis=0)))
     plot = frame("", "", "Weight", height=380)
-    plot.title.text = plain(f"{short_name(series)}: weights of the ensemble at {level_text(level)}")
+    entitle(plot, f"{short_name(series)}: weights of the ensemble at {level_text(level)}")
     if dates.dtype.kind == "M":
         plot.xaxis[0].formatter = models.DatetimeTickFormatter(years="%Y", months="%b %Y", days="%d %b %Y")
         plot.xaxis[0].ticker = models.DatetimeTicker(desired_num_ticks=8)
@@ -83,7 +83,7 @@ def weight_areas(results: xr.Dataset, *, series: str | None = None, level: float
         text = f"{short_name(name)}, {100 * weight.mean():.0f} %"
         entries.append((text, area))
         below = above
-    key_above(plot, entries, columns=4)
+    key_above(plot, entries, columns=2)
     plot.y_range.start, plot.y_range.end = 0.0, 1.0
     plot.yaxis[0].formatter = models.NumeralTickFormatter(format="0 %")
     plot.x_range = models.DataRange1d(range_padding=0.0)

@@ -24,6 +24,7 @@ def write_backtest_page(results: xr.Dataset, path: Path, manifest: Mapping[str, 
         configuration=to_yaml(manifest["configuration"]),
         lineage=lineage_of(manifest),
         timings=manifest["timings"],
+        fit_seconds=manifest["fit_seconds"],
         title=title,
     )
 
