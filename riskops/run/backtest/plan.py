@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
+import xarray as xr
 from dask.local import get_sync
 
 from riskops.cluster import Cluster
 from riskops.errors import PlanError
+from riskops.history import backtest
 from riskops.progress import tell
 from riskops.run.backtest.job import BacktestJob
 from riskops.run.backtest.prepare import method_of
@@ -76,12 +77,12 @@ def plan_backtest(job: BacktestJob, *, cluster: Cluster, place: Path, held: int 
     >>> from riskops.run.backtest.example import small_backtest
     >>> with open_cluster("synchronous") as cluster:
     ...     plan_backtest(small_backtest(), cluster=cluster, place=Path("runs")).days
-    502
+    503
     """
     methods = [method_of(record) for record in job.methods]
     series = len(job.assets) + len(job.weights)
     days = len(_origins(job))
-    refits = math.ceil(days * job.horizon / job.refit_every)
+    refits = math.ceil(days / _days_of_a_fit(job))
     judged = len(methods) + (job.ensemble is not None)
     levels = len(job.levels)
     per_day = 8 * (2 * levels + 1) + levels + 2
@@ -116,23 +117,40 @@ def plan_backtest(job: BacktestJob, *, cluster: Cluster, place: Path, held: int 
 
 
 def backtest_plan_record(job: BacktestJob, *, cluster: Cluster, place: Path) -> dict[str, Any]:
-    """The plan with the time: each method is fitted once to the first series, and the seconds are scaled to all."""
+    """The plan with the time: every method is fitted once to the first series, what it forecasts is judged, repeated to
+    the length of the whole, and the seconds are scaled to all series and refits."""
     found = plan_backtest(job, cluster=cluster, place=place)
     first = int(_origins(job)[0])
-    short = job.prices.isel(observation=slice(first - job.window, first + job.refit_every * job.horizon + 1))
+    short = job.prices.isel(observation=slice(first - job.window, first + max(job.refit_every, job.horizon) + 1))
     little = replace(job, prices=short, first=None, failures="nan", ensemble=None)
     if job.assets:
         little = replace(little, assets=job.assets[:1], weights={})
     began = time.perf_counter()
-    dask.compute(forecasts_of(little)["forecast_value_at_risk"], scheduler=get_sync)  # kernels are compiled here
+    little_forecasts = forecasts_of(little).compute(scheduler=get_sync)  # kernels are compiled here
     compiled = time.perf_counter() - began
-    computed = dask.compute(forecasts_of(little)["fit_seconds"], scheduler=get_sync)[0]
-    seconds = float(np.asarray(computed).sum()) / len(little.series["asset"])
+    seconds = forecasts_of(little)["fit_seconds"].compute(scheduler=get_sync)
+    fitting = float(seconds.sum()) / seconds.sizes["asset"]
+    judging = _judging_seconds(job, little_forecasts, days=found.days)
     return found.record() | {
-        "seconds_of_one_series_and_refit": seconds,
-        "seconds_to_compile": max(compiled - seconds, 0.0),
-        "seconds_here": seconds * found.series * found.refits / cluster.threads,
+        "seconds_to_compile": max(compiled - fitting, 0.0),
+        "seconds_of_fits_here": fitting * found.series * found.refits / cluster.threads,
+        "seconds_of_tests_here": judging * found.series * found.methods / cluster.threads,
     }
+
+
+def _judging_seconds(job: BacktestJob, forecasts: xr.Dataset, *, days: int) -> float:
+    """Seconds that all tests take for one method and series of so many days, once their nulls are simulated."""
+    one = forecasts.drop_vars("observation").isel(method=[0], asset=[0])
+    repeated = one.isel(observation=np.arange(days) % one.sizes["observation"])
+    for _ in range(2):  # the first simulates the nulls, which all series share
+        began = time.perf_counter()
+        backtest(repeated, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed)
+    return time.perf_counter() - began
+
+
+def _days_of_a_fit(job: BacktestJob) -> int:
+    """Forecasts that one fit serves for: they are made every ``horizon`` days."""
+    return math.ceil(job.refit_every / job.horizon)
 
 
 def _origins(job: BacktestJob) -> np.ndarray:
