@@ -189,7 +189,8 @@ class BacktestView:
     @cached_property
     def ranking_score(self) -> str | None:
         """The score that methods are ranked by; None where there is none."""
-        return next((name for name in _RANKED if name in map(str, self.labels("score_name"))), None)
+        known = set(map(str, self.labels("score_name"))) if "score" in self.results else set()
+        return next((name for name in _RANKED if name in known), None)
 
     def scores(self, level: float, *, series: str | None = None, name: str | None = None) -> npt.NDArray[np.float64]:
         """The score of each method, of one series or the mean over all; NaN for a method that lacks one of them.
@@ -205,7 +206,7 @@ class BacktestView:
 
     def order(self, level: float, *, series: str | None = None) -> list[str]:
         """The methods, the best score first; those without one last, in the order of the results."""
-        if self.ranking_score is None or "score" not in self.results:
+        if self.ranking_score is None:
             return list(self.methods)
         places = np.argsort(np.nan_to_num(self.scores(level, series=series), nan=np.inf), kind="stable")
         return [self.methods[place] for place in places]
@@ -214,8 +215,7 @@ class BacktestView:
         """What is said of each method, the best score first."""
         rates = _means(self.breach_rates(level), axis=1)
         shares, everything, counts, right = self._shares(level)
-        ranked = self.ranking_score is not None and "score" in self.results
-        scores = self.scores(level) if ranked else np.full(len(self.methods), np.nan)
+        scores = self.scores(level) if self.ranking_score is not None else np.full(len(self.methods), np.nan)
         sets = self.in_sets(level)
         rows = []
         for rank, method in enumerate(self.order(level), start=1):

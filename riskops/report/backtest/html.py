@@ -127,7 +127,7 @@ def _plots(view: BacktestView, level: float, series: list[str]) -> dict[str, Any
     """All plots by name; what the results lack is not drawn."""
     results = view.results
     drawn: dict[str, Any] = {}
-    if "score" in results and view.ranking_score is not None:
+    if view.ranking_score is not None:
         drawn["ranking"] = _entitled(plots.score_ranking(results, level=level), "")
     for name in series:
         at: dict[str, Any] = {"series": name, "level": level}

@@ -75,8 +75,8 @@ def judged_tables(view: BacktestView, level: float) -> list[dict[str, Any]]:
         breaches, days = (view.values(name, whole, level=one) for name in ("breaches", "forecasts"))
         both = [view.p_values(("method", "series", "test"), kind=k, level=one) for k in ("simulated", "asymptotic")]
         rejected = view.values("rejected", ("method", "series", "test"), level=one) if view.tests else None
-        scores = view.results.get("score") is not None and view.ranking_score is not None
-        score = view.values("score", whole, level=one, score_name=view.ranking_score) if scores else None
+        ranked = view.ranking_score is not None
+        score = view.values("score", whole, level=one, score_name=view.ranking_score) if ranked else None
         inside = view.values("in_confidence_set", whole, level=one) if "in_confidence_set" in view.results else None
         tables = []
         for s, series in enumerate(view.series):

@@ -46,8 +46,8 @@ def backtest_lines(
     Returns
     -------
     bokeh.plotting.figure
-        Losses as bars and a line a method; below, for each method, a tick on every day of a breach. Of many days only
-        some are drawn: of each few the one with the largest loss, and every day of a breach.
+        Losses as bars and a line a method, its number of breaches beside its name; below, a tick on every day of a
+        breach. Of many days only some are drawn: of each few the one with the largest loss, and every day of a breach.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def backtest_lines(
     entries = []
     for i, (name, line) in enumerate(lines.items()):
         colour, count = METHOD_COLOURS[i], int(breached[name].sum())
-        text = f"{short_name(name)}: {count} {'breach' if count == 1 else 'breaches'}"
+        text = f"{short_name(name)} ({count:,})"
         line_drawn = plot.line(x="day", y=f"line-{i}", source=source, line_color=colour, line_width=1.4)
         entries.append((text, line_drawn))
         at = breached[name]
@@ -119,7 +119,7 @@ def backtest_lines(
 
 def _usual(view: BacktestView, series: str, level: float) -> list[str]:
     """The first method, the two of the best score, and the ensemble."""
-    order = view.order(level, series=series) if view.ranking_score is not None else view.methods
+    order = view.order(level, series=series)
     joint = view.ensemble()
     names = [view.methods[0], *order[:2], *([joint] if joint is not None else []), *order[2:3]]
     return list(dict.fromkeys(names))[:4]

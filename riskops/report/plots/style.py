@@ -160,6 +160,7 @@ def cells(
 ) -> None:
     """Draw a map: cells at ``x``, ``y`` with ``fill``, ``ink`` and ``text``, names beside it and columns below."""
     models = bokeh_models()
+    plot.min_width = 190 + 25 * len(columns)  # below it the numbers would run into each other
     source = models.ColumnDataSource(data)
     look = {"fill_color": "fill", "line_color": "white"}
     drawn = plot.rect(x="x", y="y", width=1, height=1, source=source, **look)
