@@ -107,8 +107,8 @@ def test_findings_are_made_from_the_figures(results: xr.Dataset) -> None:
 )
 def test_what_is_missing_is_left_out(results: xr.Dataset, missing: tuple[str, ...]) -> None:
     text = as_text(backtest_table(results.drop_vars(missing)))
-    assert ("FZ score" in text) == ("score" not in missing)
-    assert ("In set" in text) == ("in_confidence_set" not in missing)
+    assert ("Score" in text) == ("score" not in missing)
+    assert ("Set:" in text) == ("in_confidence_set" not in missing)
     assert len(cells(text, "thin")) == 2
 
 
@@ -122,7 +122,7 @@ def test_many_methods_and_levels_fit_the_terminal(results: xr.Dataset) -> None:
     lines = as_text(backtest_table(wide)).splitlines()
     assert max(map(len, lines)) <= 100
     assert sum("a_method_wit…" in line for line in lines) == 60
-    assert sum("Distrib." in line and "In set" in line for line in lines) == 1
+    assert sum("Cover  Indep   Cond   Dist" in line and "Set" in line for line in lines) == 1
 
 
 def test_unknown_labels_and_variables_are_named(results: xr.Dataset) -> None:

@@ -15,14 +15,14 @@ from riskops.report.tables import open_table
 __all__ = ["backtest_table"]
 
 _HEADS = {
-    "coverage": "Coverage",
-    "independence": "Indep.",
-    "conditional coverage": "Conditional",
-    "distribution": "Distrib.",
+    "coverage": "Cover",
+    "independence": "Indep",
+    "conditional coverage": "Cond",
+    "distribution": "Dist",
     "expected shortfall": "ES",
     "other tests": "Other",
 }
-_LONGEST = 26
+_LONGEST = 24
 _RATES = "Breaches in per cent of the forecasts, mean of the series"
 
 
@@ -89,15 +89,14 @@ def _rates(view: BacktestView, rows: list[MethodRow]) -> Table:
 
 
 def _verdicts(view: BacktestView, rows: list[MethodRow], level: float) -> Table:
-    score = {"tick": "Tick", None: "Score"}.get(view.ranking_score, "FZ score")
     sets = any(row.in_sets is not None for row in rows)
     columns = [
         "#",
         "Method",
         *(_HEADS[family] for family in view.families),
         "All",
-        score,
-        *(["In set"] if sets else []),
+        "Score",
+        *(["Set"] if sets else []),
     ]
     body = []
     for row in rows:
@@ -121,11 +120,12 @@ def _notes(view: BacktestView, level: float) -> list[str]:
         about = percent_text(view.size, digits=0)
         notes.append(
             "Rejections: the share of a family's tests and of the series that reject, by simulated p-values where "
-            f"there are any; a method that is right is rejected in about {about}. Conditional: number and timing."
+            f"there are any; a method that is right is rejected in about {about}. Cond: number and timing of breaches."
         )
     if view.ranking_score is not None:
-        notes.append("Score: the mean over days and series, lower is better; # is the rank by it.")
+        name = "tick loss" if view.ranking_score == "tick" else "Fissler-Ziegel score"
+        notes.append(f"Score: the {name}, mean over days and series, lower is better; # is the rank by it.")
     if "in_confidence_set" in view.results:
         held = percent_text(1 - float(view.attrs.get("confidence_set", 0.25)), digits=0)
-        notes.append(f"In set: in how many series' model confidence set, which holds the best method with {held}.")
+        notes.append(f"Set: in how many series' model confidence set, which holds the best method with {held}.")
     return notes
