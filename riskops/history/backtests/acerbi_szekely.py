@@ -102,7 +102,7 @@ def z3(probability: Floats, *, level: float, degrees: float = math.inf) -> Backt
     extreme rank counts than one near VaR. With forecasts of one law without location, times a scale of each day, it is
     the published statistic: the scale drops out. It has no asymptotic p-value.
     NaN where k is zero. A loss that was given probability 1 makes the statistic minus infinity and the p-value 0: what
-    came was impossible, as beyond the sample of a historical simulation.
+    came was impossible, as beyond the end of a law that has one.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def _worst(n: int, level: float) -> int:
 
 def _drawn(n: int, level: float, degrees: float, simulations: int, seed: int) -> tuple[Floats, Floats]:
     """Of each simulated sample the sum of loss over expected shortfall, and the number of breaches."""
-    drawn = shared(drawn_excesses, n, level, degrees, simulations, seed)
+    drawn = drawn_excesses(n, level, degrees, simulations, seed)
     count = np.diff(drawn.offsets).astype(np.float64)
     row = np.repeat(np.arange(simulations), np.diff(drawn.offsets))
     excess = np.bincount(row, weights=drawn.excess, minlength=simulations)
@@ -201,19 +201,19 @@ def _drawn(n: int, level: float, degrees: float, simulations: int, seed: int) ->
     return quantile * count + (1.0 - quantile) * excess, count
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _null_z1(n: int, level: float, degrees: float, simulations: int, seed: int) -> Floats:
     total, count = _drawn(n, level, degrees, simulations, seed)
     return np.sort(total[count > 0.0] / count[count > 0.0] - 1.0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _null_z2(n: int, level: float, degrees: float, simulations: int, seed: int) -> Floats:
     total, _ = _drawn(n, level, degrees, simulations, seed)
     return np.sort(total / (n * tail_probability(level)) - 1.0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _null_z3(n: int, level: float, degrees: float, simulations: int, seed: int) -> Floats:
     """By the k smallest tail probabilities of n alone: the logs of their complements are sums of exponentials."""
     k = _worst(n, level)

@@ -16,7 +16,7 @@ from scipy.special import chdtrc, ndtr
 from riskops.checks import check_one_of
 from riskops.history.backtests.base import Backtest, BacktestResult, Outcomes, tail_probability
 from riskops.history.backtests.null_tails import drawn_excesses, implied_degrees, with_shortfall
-from riskops.history.backtests.simulated import monte_carlo_p_value, shared, tie_break
+from riskops.history.backtests.simulated import monte_carlo_p_value, tie_break
 from riskops.history.forecasts.base import Floats
 
 __all__ = ["conditional_calibration", "general_calibration", "hommel"]
@@ -24,6 +24,8 @@ __all__ = ["conditional_calibration", "general_calibration", "hommel"]
 Alternative = Literal["two_sided", "greater"]
 
 _FLAT = 1e-10
+#: What rounding may leave between T and its largest value where the determinant is as small as _FLAT lets it be.
+_NEARLY = 1e-6
 
 
 def hommel(p_values: Floats) -> float:
@@ -74,11 +76,14 @@ def conditional_calibration(
     if not len(losses):
         return BacktestResult(math.nan, math.nan)
     first, second = _figures(losses, value_at_risk, expected_shortfall, level)
-    sums = [np.atleast_1d(np.sum(a)) for a in (first, second, first * first, second * second, first * second)]
+    breaches = np.array([np.count_nonzero(losses > value_at_risk)], np.float64)
+    of_first, of_squares = _coverage_sums(breaches, len(losses), tail_probability(level))
+    of_second, second2, cross = (np.atleast_1d(np.sum(a)) for a in (second, second * second, first * second))
+    sums = of_first, of_second, of_squares, second2, cross
     if alternative == "greater":
         t = _one_sided(*sums)[0]
         return BacktestResult(float(t.max()), hommel(ndtr(-t)))
-    found, rank = _two_sided(*sums)
+    found, rank = _two_sided(*sums, n=len(losses))
     return BacktestResult(float(found[0]), float(chdtrc(rank[0], found[0])))
 
 
@@ -149,6 +154,12 @@ def _figures(losses: Floats, value_at_risk: Floats, expected_shortfall: Floats, 
     return np.where(losses > value_at_risk, 1.0 - tail, -tail), value_at_risk - expected_shortfall + excess
 
 
+def _coverage_sums(breaches: Floats, n: int, tail: float) -> tuple[Floats, Floats]:
+    """The sums of U1 and of its square, by one rule for data and null: they hang on the number of breaches alone, so
+    statistics tie, and a tie must not be broken by rounding."""
+    return breaches - n * tail, n * tail * tail + breaches * (1.0 - 2.0 * tail)
+
+
 def _studentised(total: Floats, squares: Floats) -> Floats:
     """``sqrt(n) mean / sqrt(mean of squares)``; 0 where everything is zero."""
     return np.divide(total, np.sqrt(squares), out=np.zeros_like(total), where=squares > 0.0)
@@ -159,14 +170,20 @@ def _one_sided(first: Floats, second: Floats, first2: Floats, second2: Floats, c
     return np.stack([_studentised(first, first2), _studentised(second, second2)], axis=-1)
 
 
-def _two_sided(first: Floats, second: Floats, first2: Floats, second2: Floats, cross: Floats) -> tuple[Floats, Floats]:
-    """T and its degrees of freedom of each sample, from the sums of U1, U2, their squares and their product."""
+def _two_sided(
+    first: Floats, second: Floats, first2: Floats, second2: Floats, cross: Floats, *, n: int
+) -> tuple[Floats, Floats]:
+    """T and its degrees of freedom of each sample, from the sums of U1, U2, their squares and their product.
+
+    T is n where a combination of U1 and U2 is the same on all days, as without a breach: exactly, so that such samples
+    tie.
+    """
     determinant = first2 * second2 - cross * cross
     full = determinant > _FLAT * first2 * second2
     explained = first * first * second2 - 2.0 * first * second * cross + second * second * first2
     alone: Floats = np.square(_studentised(first, first2))
     ratio: Floats = np.where(full, np.divide(explained, determinant, out=np.zeros_like(alone), where=full), alone)
-    return ratio, np.where(full, 2.0, 1.0)
+    return np.where(ratio > (1.0 - _NEARLY) * n, float(n), ratio), np.where(full, 2.0, 1.0)
 
 
 def _null(outcomes: Outcomes, kind: str, simulations: int, seed: int) -> Floats | None:
@@ -175,7 +192,7 @@ def _null(outcomes: Outcomes, kind: str, simulations: int, seed: int) -> Floats 
     degrees = implied_degrees(o.value_at_risk, o.expected_shortfall, o.level)
     if math.isnan(degrees):
         return None
-    drawn = shared(drawn_excesses, len(o.losses), o.level, degrees, simulations, seed)
+    drawn = drawn_excesses(len(o.losses), o.level, degrees, simulations, seed)
     width = o.expected_shortfall - o.value_at_risk
     if kind == "general":
         sums = np.empty((simulations, 2))
@@ -186,14 +203,13 @@ def _null(outcomes: Outcomes, kind: str, simulations: int, seed: int) -> Floats 
     sums = np.empty((simulations, 3))
     _width_sums(drawn.offsets, drawn.day, drawn.excess / tail, width, sums)
     n, breaches = len(width), np.diff(drawn.offsets).astype(np.float64)
-    first = breaches - n * tail
+    first, first2 = _coverage_sums(breaches, n, tail)
     second = sums[:, 0] - width.sum()
-    first2 = n * tail * tail + breaches * (1.0 - 2.0 * tail)
     second2 = np.sum(width * width) + sums[:, 1]
     cross = tail * width.sum() + (1.0 - tail) * sums[:, 0] - sums[:, 2]
     if kind == "one_sided":
         return np.sort(_one_sided(first, second, first2, second2, cross).max(axis=-1))
-    return np.sort(_two_sided(first, second, first2, second2, cross)[0])
+    return np.sort(_two_sided(first, second, first2, second2, cross, n=n)[0])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

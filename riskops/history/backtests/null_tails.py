@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from riskops.history.backtests.base import Bools, Outcomes, tail_probability
 from riskops.history.backtests.simulated import breach_draws, shared
@@ -41,6 +42,8 @@ __all__ = [
 DEGREES = (2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, math.inf)
 
 _STREAM = 5_002
+#: The grid of depths of a table of excesses; severities are at least 2^-66.
+_PER_UNIT, _DEEPEST = 256, 48
 
 
 def law_quantile(tail: Floats, degrees: float) -> Floats:
@@ -128,13 +131,39 @@ class Excesses(NamedTuple):
     excess: Floats
 
 
-@lru_cache(maxsize=8)  # the largest, 10,000 samples of 7,000 days at 95 %, take 42 MB
 def drawn_excesses(n: int, level: float, degrees: float, simulations: int, seed: int) -> Excesses:
-    """Simulated breaches: the day, and the excess of the loss over VaR in units of ES less VaR, one on average."""
+    """Simulated breaches: the day, and the excess of the loss over VaR in units of ES less VaR, one on average.
+
+    The draws are kept, and serve all degrees; the excess is read off a table, within a millionth of the quantile.
+    """
+    offsets, day, depth = shared(_depths, n, level, simulations, seed)
+    excess = np.empty(len(depth))
+    _read_off(depth, _excess_table(level, degrees), excess)
+    return Excesses(offsets, day, excess)
+
+
+@lru_cache(maxsize=8)  # the largest, 10,000 samples of 7,000 days at 95 %, take 42 MB
+def _depths(n: int, level: float, simulations: int, seed: int) -> tuple[Integers, npt.NDArray[np.int32], Floats]:
+    """Simulated breaches: where each sample's begin, the day of each, and minus the log of its severity."""
     drawn = severities(n, level, simulations, seed)
+    return np.searchsorted(drawn.row, np.arange(simulations + 1)), drawn.day.astype(np.int32), -np.log(drawn.severity)
+
+
+@lru_cache(maxsize=256)
+def _excess_table(level: float, degrees: float) -> Floats:
+    """The excess at depths of 0, ``1 / _PER_UNIT``, ...; the deepest draw there can be lies within."""
     relative = 1.0 / shortfall_ratio(level, degrees)
-    excess = (relative_loss(drawn.severity, level, degrees) - relative) / (1.0 - relative)
-    return Excesses(np.searchsorted(drawn.row, np.arange(simulations + 1)), drawn.day.astype(np.int32), excess)
+    severity = np.exp(-np.arange(_DEEPEST * _PER_UNIT + 2) / _PER_UNIT)
+    return (relative_loss(severity, level, degrees) - relative) / (1.0 - relative)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _read_off(depth, table, out):  # type: ignore[no-untyped-def]
+    """Interpolate the table linearly."""
+    for k in range(len(depth)):
+        place = depth[k] * _PER_UNIT
+        i = int(place)
+        out[k] = table[i] + (place - i) * (table[i + 1] - table[i])
 
 
 def with_shortfall(outcomes: Outcomes) -> Outcomes:
