@@ -121,7 +121,7 @@ def test_many_methods_and_levels_fit_the_terminal(results: xr.Dataset) -> None:
     wide = wide.isel(test=[0, 1, 2] * 2).assign_coords(test=tests)
     lines = as_text(backtest_table(wide)).splitlines()
     assert max(map(len, lines)) <= 100
-    assert sum("a_method_wit…" in line for line in lines) == 60
+    assert sum("a_method_wi…" in line for line in lines) == 60
     assert sum("Cover  Indep   Cond   Dist" in line and "Set" in line for line in lines) == 1
 
 

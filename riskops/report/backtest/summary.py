@@ -89,13 +89,14 @@ def _rates(view: BacktestView, rows: list[MethodRow]) -> Table:
 
 
 def _verdicts(view: BacktestView, rows: list[MethodRow], level: float) -> Table:
+    ranked = view.ranking_score is not None
     sets = any(row.in_sets is not None for row in rows)
     columns = [
         "#",
         "Method",
         *(_HEADS[family] for family in view.families),
         "All",
-        "Score",
+        *(["Score"] if ranked else []),
         *(["Set"] if sets else []),
     ]
     body = []
@@ -103,7 +104,8 @@ def _verdicts(view: BacktestView, rows: list[MethodRow], level: float) -> Table:
         shares = [row.rejected.get(family) for family in view.families]
         cells = [DASH if row.rank is None else str(row.rank), short_name(row.method, longest=_LONGEST)]
         cells += [percent_text(share, digits=0) for share in (*shares, row.all_rejected)]
-        cells.append(DASH if row.score is None else _score(row.score, view.ranking_score))
+        if ranked:
+            cells.append(DASH if row.score is None else _score(row.score, view.ranking_score))
         if sets:
             cells.append(f"{row.in_sets}/{len(view.series)}")
         body.append(cells)
