@@ -15,7 +15,7 @@ from riskops.history.forecasts.laws import EmpiricalLaw
 from riskops.history.forecasts.pareto_tail import fit_pareto_tail
 from riskops.history.forecasts.peaks_over_threshold import PeaksOverThreshold, tail_notes, tail_parameters
 from riskops.history.forecasts.simulated import SEED
-from riskops.history.forecasts.simulated_days import DAILY_PATHS, check_simulation, simulation_name
+from riskops.history.forecasts.simulated_days import DAILY_PATHS, check_simulation, few_beyond, simulation_name
 from riskops.history.forecasts.volatility import FEWEST, Volatility, fit_volatility
 
 __all__ = ["ConditionalExtremes", "FilteredHistorical"]
@@ -88,7 +88,8 @@ class FilteredHistorical:
         """Fit by quasi maximum likelihood and standardise the sample."""
         found = fit_volatility(Volatility(self.volatility, self.innovations, self.mean), returns, method=self.name)
         law = EmpiricalLaw(found.loss_residuals(returns))
-        return scaled_fit(found, law, levels=levels, days=days, paths=self.paths, seed=self.seed)
+        notes = few_beyond(levels, len(returns)) if days == 1 else ()
+        return scaled_fit(found, law, notes=notes, levels=levels, days=days, paths=self.paths, seed=self.seed)
 
     def record(self) -> dict[str, Any]:
         """The kind and all settings."""

@@ -11,8 +11,14 @@ import numpy as np
 from riskops.checks import check_integer
 from riskops.history.forecasts.base import Floats, Integers, Law, Prediction, located
 from riskops.history.forecasts.recursion import simulate_losses
-from riskops.history.forecasts.simulated import SEED, uniforms
-from riskops.history.forecasts.simulated_days import DAILY_PATHS, check_simulation, predict_samples, simulation_name
+from riskops.history.forecasts.simulated import SEED, draws
+from riskops.history.forecasts.simulated_days import (
+    DAILY_PATHS,
+    check_simulation,
+    few_beyond,
+    predict_samples,
+    simulation_name,
+)
 from riskops.history.forecasts.volatility import FEWEST, Volatility, VolatilityFit, fit_volatility
 
 __all__ = ["GarchForecaster", "ScaledFit", "horizon_rule", "scaled_fit"]
@@ -155,7 +161,8 @@ def scaled_fit(
     """A fitted volatility with a law of the standardised losses; ``parameters`` and ``notes`` are the law's own."""
     drawn = None
     if check_integer("days", days, at_least=1) > 1:
-        drawn = law.quantile(uniforms(paths=paths, days=days, seed=seed))
+        drawn = draws(law, paths=paths, days=days, seed=seed)
+        notes += few_beyond(levels, paths)
     return ScaledFit(
         found, law, found.parameters | dict(parameters or {}), (*found.notes, *notes), tuple(levels), days, drawn
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from riskops.checks import check_integer, check_levels, check_number, exact_level
+from riskops.checks import check_integer, check_levels, check_number
 from riskops.errors import InputError
 from riskops.history.forecasts.base import (
     Floats,
@@ -20,7 +20,13 @@ from riskops.history.forecasts.base import (
 )
 from riskops.history.forecasts.resampled import resampled_sums
 from riskops.history.forecasts.simulated import SEED, uniforms
-from riskops.history.forecasts.simulated_days import DAILY_PATHS, check_simulation, predict_samples, simulation_name
+from riskops.history.forecasts.simulated_days import (
+    DAILY_PATHS,
+    check_simulation,
+    few_beyond,
+    predict_samples,
+    simulation_name,
+)
 from riskops.history.forecasts.weighted_windows import weighted_window_tails, window_probabilities
 from riskops.history.forecasts.windows import (
     rescaled_losses,
@@ -213,7 +219,7 @@ class VolatilityWeighted:
         losses, _ = rescaled_losses(returns, decay=self.decay, skip=self.warm_up)
         without = len(returns) - self.warm_up - len(losses)
         # of one day the losses are the sample; of several they are simulated, and as many as there are paths
-        notes = _coarse(check_levels("levels", levels), len(losses) if days == 1 else self.paths)
+        notes = few_beyond(check_levels("levels", levels), len(losses) if days == 1 else self.paths)
         if without:
             notes += (f"{without} losses have only returns of zero before them, so no volatility, and are left out",)
         return RescaledFit(self, tuple(levels), days, notes)
@@ -300,10 +306,12 @@ def _window_fit(method: str, returns: Floats, levels: Sequence[float], days: int
     check_integer("days", days, at_least=1)
     check_sample(method, returns, least=max(2, days))
     losses = len(returns) - days + 1
-    notes = _coarse(check_levels("levels", levels), losses)
-    if decay < 1.0:
+    check_levels("levels", levels)
+    if decay == 1.0:
+        notes = few_beyond(levels, losses)
+    else:
         newest = (1.0 - decay) / -np.expm1(losses * np.log(decay))
-        notes += tuple(
+        notes = tuple(
             f"the newest loss weighs {newest:.3g}, more than the tail beyond {level:g}: it alone can be all of it"
             for level in levels
             if newest > 1.0 - level
@@ -311,14 +319,6 @@ def _window_fit(method: str, returns: Floats, levels: Sequence[float], days: int
     if days > 1:
         notes += (f"{losses} losses over {days} days overlap; they tell about as much as {losses / days:.0f} apart",)
     return WindowFit(method, tuple(levels), days, decay, notes)
-
-
-def _coarse(levels: Sequence[float], losses: int) -> tuple[str, ...]:
-    """A note on the levels beyond which lies less than one loss of the sample."""
-    coarse = [f"{level:g}" for level in levels if losses * (1 - exact_level(level)) < 1]
-    if not coarse:
-        return ()
-    return (f"beyond {', '.join(coarse)} lies less than one of {losses} losses: VaR and ES are the largest of them",)
 
 
 def _overlapping(days: int) -> str:

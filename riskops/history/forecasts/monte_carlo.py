@@ -18,6 +18,7 @@ from riskops.history.forecasts.simulated import SEED
 from riskops.history.forecasts.simulated_days import (
     DAILY_PATHS,
     check_simulation,
+    few_beyond,
     predict_samples,
     predict_unchanged,
     simulation_name,
@@ -127,7 +128,8 @@ class MonteCarlo:
         """Fit the model."""
         self.horizon_rule(days)
         fitted = self.model.fit(check_sample(self.name, returns, least=self.least))
-        return MonteCarloFit(fitted, tuple(levels), days, self.paths, self.seed)
+        notes = (*fitted.notes, *few_beyond(levels, self.paths))
+        return MonteCarloFit(fitted, notes, tuple(levels), days, self.paths, self.seed)
 
     def record(self) -> dict[str, Any]:
         """The kind and all settings."""
@@ -139,6 +141,7 @@ class MonteCarloFit:
     """A fitted model, and how it is simulated."""
 
     fitted: FittedPaths
+    notes: tuple[str, ...]
     levels: tuple[float, ...]
     days: int
     paths: int
@@ -148,11 +151,6 @@ class MonteCarloFit:
     def parameters(self) -> Mapping[str, float]:
         """Those of the model."""
         return self.fitted.parameters
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Those of the model."""
-        return self.fitted.notes
 
     def predict(self, returns: Floats, ends: Integers, *, window: int | None) -> Prediction:
         """Simulate from the state of each day; one sample serves all days where there is no state."""

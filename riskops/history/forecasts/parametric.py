@@ -10,8 +10,14 @@ import numpy as np
 
 from riskops.checks import check_integer, check_one_of
 from riskops.history.forecasts.base import Floats, Integers, Law, Prediction, check_sample, located
-from riskops.history.forecasts.laws import EmpiricalLaw, NormalLaw, SkewedTLaw, StudentTLaw
-from riskops.history.forecasts.simulated import PATHS, SEED, SampleTail, sample_tail, simulated_sum
+from riskops.history.forecasts.laws import NormalLaw, SkewedTLaw, StudentTLaw
+from riskops.history.forecasts.simulated import PATHS, SEED, simulated_sum
+from riskops.history.forecasts.simulated_days import (
+    check_simulation,
+    few_beyond,
+    predict_unchanged,
+    simulation_name,
+)
 from riskops.history.forecasts.t_likelihood import FEWEST_DEGREES, MOST_DEGREES, MOST_SKEWNESS, TFit, fit_t
 from riskops.history.forecasts.window_moments import window_moments
 
@@ -132,12 +138,12 @@ class StudentT:
     seed: int = SEED
 
     def __post_init__(self) -> None:
-        _check_simulation(self.paths, self.seed)
+        check_simulation(self.paths, self.seed)
 
     @property
     def name(self) -> str:
         """The method's name in results."""
-        return "student_t" + _simulation_name(self.paths, self.seed)
+        return "student_t" + simulation_name(self.paths, self.seed, usual=PATHS)
 
     @property
     def estimated(self) -> bool:
@@ -192,12 +198,12 @@ class SkewedT:
     seed: int = SEED
 
     def __post_init__(self) -> None:
-        _check_simulation(self.paths, self.seed)
+        check_simulation(self.paths, self.seed)
 
     @property
     def name(self) -> str:
         """The method's name in results."""
-        return "skewed_t" + _simulation_name(self.paths, self.seed)
+        return "skewed_t" + simulation_name(self.paths, self.seed, usual=PATHS)
 
     @property
     def estimated(self) -> bool:
@@ -227,34 +233,24 @@ class SkewedT:
 
 @dataclass(frozen=True, eq=False)
 class StudentTFit:
-    """A fitted t, skewed or not, and where it was simulated the tail of the sum over the days."""
+    """A fitted t, skewed or not, and for several days the simulated loss over them."""
 
     parameters: dict[str, float]
     notes: tuple[str, ...]
     levels: tuple[float, ...]
-    #: The loss is ``location + scale * innovation``, and its innovation has this law.
+    #: A day's loss is ``location + scale * innovation``, and its innovation has this law.
     location: float
     scale: float
     law: Law
-    tail: SampleTail | None
+    #: The simulated loss over the days, ascending; None for one day.
+    sums: Floats | None
 
     def predict(self, returns: Floats, ends: Integers, *, window: int | None) -> Prediction:
         """The same forecast for every day: independent losses of one law do not look back."""
         n = len(ends)
-        if self.tail is None:
-            return located(self.law, np.full(n, self.location), np.full(n, self.scale), levels=self.levels)
-        tail, law = self.tail, self.law
-
-        def daily(figure: Floats, location: float) -> Floats:
-            return np.repeat((location + self.scale * figure)[:, None], n, axis=1)
-
-        return Prediction(
-            value_at_risk=daily(tail.value_at_risk, self.location),
-            expected_shortfall=daily(tail.expected_shortfall, self.location),
-            probability=lambda losses: law.probability((losses - self.location) / self.scale),
-            value_at_risk_error=daily(tail.value_at_risk_error, 0.0),
-            expected_shortfall_error=daily(tail.expected_shortfall_error, 0.0),
-        )
+        if self.sums is not None:
+            return predict_unchanged(self.sums, n, levels=self.levels)
+        return located(self.law, np.full(n, self.location), np.full(n, self.scale), levels=self.levels)
 
 
 def _t_fit(found: TFit, *, levels: Sequence[float], days: int, paths: int, seed: int, skewed: bool) -> StudentTFit:
@@ -266,18 +262,18 @@ def _t_fit(found: TFit, *, levels: Sequence[float], days: int, paths: int, seed:
     law: Law = StudentTLaw(found.degrees, unit_variance=False)
     if skewed:
         law = SkewedTLaw(found.degrees, found.skewness, unit_variance=False)
-    tail = None
+    sums, notes = None, tuple(_notes(found))
     if days > 1:
-        total = simulated_sum(law, days=days, paths=paths, seed=seed)
-        law, tail = EmpiricalLaw(total), sample_tail(total, levels=levels)
+        sums = days * found.location + found.scale * simulated_sum(law, days=days, paths=paths, seed=seed)
+        notes += few_beyond(levels, paths)
     return StudentTFit(
         parameters=parameters,
-        notes=tuple(_notes(found)),
+        notes=notes,
         levels=tuple(levels),
-        location=days * found.location,
+        location=found.location,
         scale=found.scale,
         law=law,
-        tail=tail,
+        sums=sums,
     )
 
 
@@ -293,13 +289,3 @@ def _notes(found: TFit) -> list[str]:
     if abs(found.skewness) >= MOST_SKEWNESS - _AT_BOUND:
         notes.append(f"skewness is at its bound, {-found.skewness:+g}")
     return notes
-
-
-def _check_simulation(paths: object, seed: object) -> None:
-    check_integer("paths", paths, at_least=1)
-    check_integer("seed", seed, at_least=0, below=2**64)
-
-
-def _simulation_name(paths: int, seed: int) -> str:
-    """What of a simulation's settings shows in a method's name."""
-    return (f"_{paths}_paths" if paths != PATHS else "") + (f"_seed_{seed}" if seed != SEED else "")

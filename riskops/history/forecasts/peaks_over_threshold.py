@@ -13,7 +13,13 @@ from riskops.checks import check_integer, check_one_of, exact_level
 from riskops.history.forecasts.base import Floats, Integers, Prediction, check_sample, located
 from riskops.history.forecasts.pareto import ESTIMATORS, FEWEST_EXCEEDANCES
 from riskops.history.forecasts.pareto_tail import ParetoTail, fit_pareto_tail
-from riskops.history.forecasts.simulated import PATHS, SEED, sample_tail, simulated_sum
+from riskops.history.forecasts.simulated import PATHS, SEED, simulated_sum
+from riskops.history.forecasts.simulated_days import (
+    check_simulation,
+    few_beyond,
+    predict_unchanged,
+    simulation_name,
+)
 from riskops.history.forecasts.thresholds import FEWEST_STABLE, WIDEST, check_threshold
 
 __all__ = ["PeaksOverThreshold", "tail_notes", "tail_parameters"]
@@ -69,8 +75,7 @@ class PeaksOverThreshold:
     def __post_init__(self) -> None:
         check_threshold(self.threshold, self.fraction)
         check_one_of("estimator", self.estimator, ESTIMATORS)
-        check_integer("paths", self.paths, at_least=1)
-        check_integer("seed", self.seed, at_least=0, below=2**64)
+        check_simulation(self.paths, self.seed)
 
     @property
     def name(self) -> str:
@@ -82,7 +87,7 @@ class PeaksOverThreshold:
             parts.append(f"fraction_{self.fraction!r}")
         if self.estimator != "likelihood":
             parts.append(self.estimator)
-        return "_".join(parts)
+        return "_".join(parts) + simulation_name(self.paths, self.seed, usual=PATHS)
 
     @property
     def estimated(self) -> bool:
@@ -113,7 +118,7 @@ class PeaksOverThreshold:
         if law.upper.shape >= 1.0:
             law.upper.mean_beyond(1.0)  # says that it is infinite
         sums = None if days == 1 else simulated_sum(law, days=days, paths=self.paths, seed=self.seed)
-        return TailFit(law, tuple(levels), days, sums)
+        return TailFit(law, tuple(levels), sums)
 
     def record(self) -> dict[str, Any]:
         """The kind and all settings."""
@@ -133,7 +138,6 @@ class TailFit:
 
     law: ParetoTail
     levels: tuple[float, ...]
-    days: int
     #: The simulated loss over the days, ascending; None for one day.
     sums: Floats | None = field(repr=False)
 
@@ -144,25 +148,17 @@ class TailFit:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Levels that the tail does not reach down to, and shapes without standard errors."""
-        return tail_notes(self.law, self.levels if self.days == 1 else ())
+        """Levels that the tail does not reach down to or the simulation up to, and shapes without standard errors."""
+        if self.sums is None:
+            return tail_notes(self.law, self.levels)
+        return tail_notes(self.law, ()) + few_beyond(self.levels, len(self.sums))
 
     def predict(self, returns: Floats, ends: Integers, *, window: int | None) -> Prediction:
         """The fitted tail, on every day."""
         n = len(ends)
-        if self.sums is None:
-            return located(self.law, np.zeros(n), np.ones(n), levels=self.levels)
-        sums = self.sums
-        tail = sample_tail(sums, levels=self.levels)
-        everyday = [np.repeat(row[:, None], n, axis=1) for row in (tail.value_at_risk, tail.expected_shortfall)]
-        errors = [
-            np.repeat(row[:, None], n, axis=1) for row in (tail.value_at_risk_error, tail.expected_shortfall_error)
-        ]
-
-        def probability(losses: Floats) -> Floats:
-            return np.asarray((np.searchsorted(sums, losses, side="right") + 0.5) / (len(sums) + 1.0))
-
-        return Prediction(everyday[0], everyday[1], probability, errors[0], errors[1])
+        if self.sums is not None:
+            return predict_unchanged(self.sums, n, levels=self.levels)
+        return located(self.law, np.zeros(n), np.ones(n), levels=self.levels)
 
 
 def tail_parameters(law: ParetoTail) -> dict[str, float]:

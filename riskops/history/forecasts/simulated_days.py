@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from riskops.checks import check_integer
+from riskops.checks import check_integer, exact_level
 from riskops.history.forecasts.base import Floats, Prediction
 from riskops.history.forecasts.laws import EmpiricalLaw
 from riskops.history.forecasts.simulated import SEED, sample_tail
 
-__all__ = ["DAILY_PATHS", "check_simulation", "predict_samples", "predict_unchanged", "simulation_name"]
+__all__ = ["DAILY_PATHS", "check_simulation", "few_beyond", "predict_samples", "predict_unchanged", "simulation_name"]
 
 #: A sample is drawn anew for every forecast day, and this many paths give VaR at 99 % within 1 to 2 %.
 DAILY_PATHS = 16_384
@@ -67,6 +67,14 @@ def check_simulation(paths: object, seed: object) -> None:
     check_integer("seed", seed, at_least=0, below=2**64)
 
 
-def simulation_name(paths: int, seed: int) -> str:
+def simulation_name(paths: int, seed: int, *, usual: int = DAILY_PATHS) -> str:
     """What of these settings shows in a method's name: those that are not the defaults."""
-    return (f"_{paths}_paths" if paths != DAILY_PATHS else "") + (f"_seed_{seed}" if seed != SEED else "")
+    return (f"_{paths}_paths" if paths != usual else "") + (f"_seed_{seed}" if seed != SEED else "")
+
+
+def few_beyond(levels: Sequence[float], losses: int) -> tuple[str, ...]:
+    """A note on the levels beyond which lies less than one loss of a sample, observed or simulated."""
+    few = [f"{level:g}" for level in levels if losses * (1 - exact_level(level)) < 1]
+    if not few:
+        return ()
+    return (f"beyond {', '.join(few)} lies less than one of {losses} losses: VaR and ES are the largest of them",)
