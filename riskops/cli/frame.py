@@ -267,10 +267,10 @@ def show(renderable: Any) -> None:
 
 def show_run(run: RunDirectory) -> None:
     """Print what a finished run found, as its kind of job has it."""
-    from riskops.report import backtest_table, summary_table
+    from riskops import report
     from riskops.run import job_kind, open_run
 
-    table = summary_table if job_kind(run.manifest()) == "market_risk" else backtest_table
+    table = report.summary_table if job_kind(run.manifest()) == "market_risk" else report.backtest_table
     show(table(open_run(run.path)))
 
 

@@ -14,7 +14,7 @@ from riskops.config.fields import Date, Numbers, Section, key, listed
 from riskops.config.files import prices_path
 from riskops.config.load import overridden, validated
 from riskops.config.places import ReportSection
-from riskops.config.sections import MarketSection, Whole, find_portfolios, section
+from riskops.config.sections import PricesSection, Whole, find_portfolios, section
 from riskops.errors import ConfigError, InputError
 from riskops.history.backtests.registry import list_backtests
 from riskops.history.forecasts import METHODS, forecaster
@@ -61,7 +61,7 @@ class SeriesSection(Section):
     @classmethod
     def _find_others(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         check_unique("series.others", values)
-        return tuple(prices_path(value, info.context) for value in values)
+        return tuple(prices_path(value, info.context, key=f"series.others[{i}]") for i, value in enumerate(values))
 
     @model_validator(mode="after")
     def _check_some(self) -> SeriesSection:
@@ -140,7 +140,7 @@ def check_method(path: str, value: Any) -> None:
         if isinstance(value, str) or not isinstance(value.get("model"), str):
             raise ConfigError(f"{path}: monte_carlo needs the key model: see `riskops describe models`")
         return
-    if kind not in METHODS:
+    if not isinstance(kind, str) or kind not in METHODS:
         raise ConfigError(f"{path}: {kind!r} is not one of {', '.join(METHODS)}, {MONTE_CARLO}")
     try:
         forecaster(value)
@@ -158,7 +158,7 @@ class EnsembleSection(Section):
         "What weights are made from: the joint score of VaR and ES, or VaR's.",
     )
     window: int = key(
-        250, "a whole number of days, at least 20", "Days of losses that the weights look back on.", ge=20
+        250, "a whole number of days, at least 50", "Days of losses that the weights look back on.", ge=50
     )
     learning_rate: float | None = key(
         None,
@@ -204,7 +204,7 @@ class TestsSection(Section):
     confidence_set: float = key(
         0.25, "a number between 0 and 1", "The size of the model confidence set of the report.", gt=0.0, lt=1.0
     )
-    seed: int = key(1, "a whole number, at least 0", "The seed of all simulations and bootstraps.", ge=0)
+    seed: int = key(1, "an integer >= 0 and < 2**32", "The seed of all simulations and bootstraps.", ge=0, lt=2**32)
 
     @field_validator("names", mode="wrap")
     @classmethod
@@ -215,7 +215,7 @@ class TestsSection(Section):
         if not isinstance(names, tuple) or not names:
             raise ConfigError(f"tests.names: {value!r} is not all or a list of names of tests")
         for i, name in enumerate(names):
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
                 raise ConfigError(f"tests.names[{i}]: {name!r} is not one of {', '.join(known)}")
         check_unique("tests.names", names)
         return names
@@ -243,7 +243,7 @@ class BacktestConfig(Whole):
     title: str | None = key(
         None, "a line of text or null", "Title of the report; null: the file's name.", max_length=200
     )
-    market: MarketSection = Field(description=(MarketSection.__doc__ or "").strip())
+    market: PricesSection = Field(description=(PricesSection.__doc__ or "").strip())
     series: SeriesSection = section(SeriesSection)
     backtest: BacktestSection = section(BacktestSection)
     ensemble: EnsembleSection = section(EnsembleSection)

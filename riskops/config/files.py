@@ -27,11 +27,11 @@ def _find(key: str, value: str, context: Mapping[str, Any] | None, otherwise: st
     raise ConfigError(f"{key}: {value!r} is no file{otherwise}{looked}")
 
 
-def prices_path(value: str, context: Mapping[str, Any] | None) -> str:
+def prices_path(value: str, context: Mapping[str, Any] | None, *, key: str = "market.prices") -> str:
     """A bundled data set's name as it is; else the path of a price file."""
     if value in list_datasets():
         return value
-    return _find("market.prices", value, context, f", and no bundled data set ({', '.join(list_datasets())})")
+    return _find(key, value, context, f", and no bundled data set ({', '.join(list_datasets())})")
 
 
 def portfolio_path(key: str, value: str, context: Mapping[str, Any] | None) -> str:

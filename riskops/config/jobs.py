@@ -54,6 +54,6 @@ def load_job(path: str | Path, *, overrides: Sequence[str] = ()) -> JobConfig:
     """
     data = read_yaml(path)
     kind = data.get("job", "market_risk") if isinstance(data, dict) else "market_risk"
-    if kind not in JOBS:
+    if not isinstance(kind, str) or kind not in JOBS:
         raise ConfigError(f"job: {kind!r} is not {' or '.join(JOBS)}")
     return load_backtest(path, overrides=overrides) if kind == JOB else load_config(path, overrides=overrides)

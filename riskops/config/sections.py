@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,7 @@ __all__ = [
     "Config",
     "MarketSection",
     "ModelSection",
+    "PricesSection",
     "RiskSection",
     "SimulationSection",
     "StressSection",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 
-class MarketSection(Section):
+class PricesSection(Section):
     """Prices, and which of them are used."""
 
     prices: str = key(
@@ -74,7 +75,6 @@ class MarketSection(Section):
         "error, drop_assets, drop_dates or {forward_fill: days}",
         "What to do about missing prices. Every change is listed in the manifest.",
     )
-    currency: str = key("USD", "a currency code of three letters", "The currency of the prices.", pattern=r"^[A-Z]{3}$")
 
     @field_validator("prices")
     @classmethod
@@ -88,10 +88,16 @@ class MarketSection(Section):
         return value
 
     @model_validator(mode="after")
-    def _check_window(self) -> MarketSection:
+    def _check_window(self) -> Self:
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ConfigError(f"market.start: {self.start} is not before market.end, {self.end}")
         return self
+
+
+class MarketSection(PricesSection):
+    """Prices, and which of them are used."""
+
+    currency: str = key("USD", "a currency code of three letters", "The currency of the prices.", pattern=r"^[A-Z]{3}$")
 
 
 class ModelSection(Section):

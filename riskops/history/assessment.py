@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from riskops.checks import check_integer
@@ -14,7 +17,7 @@ from riskops.history.fitting import Methods
 from riskops.history.forecast import forecast
 from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import Missing
-from riskops.history.today import ENSEMBLE, TAILS, with_today
+from riskops.history.today import ENSEMBLE, LEAST, TAILS, with_today
 
 __all__ = ["assess"]
 
@@ -53,7 +56,7 @@ def assess(
     window
         The number of returns that a method is fitted to; ``window + judged`` are needed.
     judged
-        Days to judge the methods by.
+        Days to judge the methods by, no fewer than the horizon.
     missing
         As for :func:`riskops.forecast`.
     simulations, seed
@@ -72,7 +75,8 @@ def assess(
     ------
     InputError
         Fewer than ``window + judged`` returns, and whatever :func:`riskops.forecast` refuses. A method that can't be
-        fitted has no figures (NaN) and a note that says why.
+        fitted has no figures (NaN) and a note that says why; what was said of the judged days alone begins with
+        ``judged days:``.
 
     Examples
     --------
@@ -83,6 +87,8 @@ def assess(
     ['historical', 'ewma', 'ensemble']
     """
     check_integer("judged", judged, at_least=20)
+    if check_integer("horizon", horizon, at_least=1) > judged:
+        raise InputError(f"judged: {judged} days hold no loss over {horizon} days; take {horizon} or more")
     days = returns.sizes["observation"]
     if days < window + judged:
         raise InputError(
@@ -108,7 +114,16 @@ def assess(
     if past.sizes["method"] > 1:
         figures, latest = _with_ensemble(figures, latest)
     tests = backtest(figures, tests=_TESTS, simulations=simulations, seed=seed)
-    found = latest.drop_vars("fit_seconds").assign(tests.data_vars)
+    told = xr.apply_ufunc(
+        _told,
+        latest["forecast_notes"],
+        past["forecast_notes"].reindex({"method": latest["method"]}, fill_value="{}"),
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[object],
+        keep_attrs=True,
+    )
+    found = latest.drop_vars("fit_seconds").assign(tests.data_vars).assign(forecast_notes=told)
     return found.assign_attrs({"horizon": horizon, "judged": judged, "window": window, **latest.attrs})
 
 
@@ -120,7 +135,13 @@ def _with_ensemble(past: xr.Dataset, latest: xr.Dataset) -> tuple[xr.Dataset, xr
     names = [*TAILS, "breach"]
     judged = _joined(past[names], before[names]).assign(realised_loss=past["realised_loss"])
     both = _joined(bare[list(TAILS)], now[list(TAILS)])
-    of_methods = bare.drop_vars(TAILS).reindex({"method": both["method"]})  # by name, "method" is a rule of filling
+    count, notes = past.sizes["observation"], {}
+    if count < LEAST:
+        notes[f"equal weights; {count} forecasts of the judged days are fewer than {LEAST}"] = 1
+    of_methods = bare.drop_vars(TAILS).reindex(
+        {"method": both["method"]},  # by name, "method" is a rule of filling
+        fill_value={str(name): np.nan for name in bare} | {"forecast_notes": json.dumps(notes)},
+    )
     whole = of_methods.assign(both.data_vars).assign(ensemble_weight=now["ensemble_weight"])
     rules = [*latest["horizon_rule"].to_numpy().tolist(), "as its members"]
     return judged, whole.assign_coords(horizon_rule=("method", rules))
@@ -129,3 +150,10 @@ def _with_ensemble(past: xr.Dataset, latest: xr.Dataset) -> tuple[xr.Dataset, xr
 def _joined(one: xr.Dataset, two: xr.Dataset) -> xr.Dataset:
     """The methods of two datasets, one after the other."""
     return xr.concat([one, two], dim="method", coords="minimal", compat="override")
+
+
+def _told(latest: str, past: str) -> str:
+    """The notes of the forecasts ahead, and those that only the judged days have."""
+    notes: dict[str, Any] = json.loads(latest)
+    said = {text: times for text, times in json.loads(past).items() if text not in notes}
+    return json.dumps(notes | {f"judged days: {text}": times for text, times in said.items()}, sort_keys=True)

@@ -23,12 +23,12 @@ from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import Missing
 from riskops.schema import variable
 
-__all__ = ["ENSEMBLE", "TAILS", "Judgement", "ensemble_today", "with_today"]
+__all__ = ["ENSEMBLE", "LEAST", "TAILS", "Judgement", "ensemble_today", "with_today"]
 
 ENSEMBLE = "ensemble"
 
 #: The scores that weights need; with fewer of them they are equal.
-_LEAST = 50
+LEAST = 50
 
 #: What a forecast consists of.
 TAILS = ("forecast_value_at_risk", "forecast_expected_shortfall")
@@ -76,11 +76,11 @@ def ensemble_today(
             series_per_task=how.series_per_task,
         )
         count = past.sizes["observation"]
-        if count < _LEAST:
-            notes[f"horizon {days}: equal weights; {count} forecasts of the past are fewer than {_LEAST}"] = 1
+        if count < LEAST:
+            notes[f"horizon {days}: equal weights; {count} forecasts of the past are fewer than {LEAST}"] = 1
         seconds.append(past["fit_seconds"].sum("method"))
         held = with_today(past, latest.sel({"horizon": float(days)}, drop=True))
-        found = ensemble(held, minimum_history=_LEAST)
+        found = ensemble(held, minimum_history=LEAST)
         parts.append(found.isel(observation=-1).drop_vars("breach").expand_dims(horizon=[float(days)]))
     both = xr.concat(parts, "horizon", join="exact")
     return _finished(both, latest, notes, sum(seconds[1:], seconds[0]))

@@ -9,7 +9,7 @@ import xarray as xr
 
 from riskops.errors import StoreError
 from riskops.reductions import INDEPENDENT
-from riskops.run.directory import RunDirectory, open_run
+from riskops.run.directory import RunDirectory, check_kind, open_run
 from riskops.schema import variable
 from riskops.simulation.chunkfile import stored_array
 from riskops.simulation.store import read_paths
@@ -46,6 +46,7 @@ def stored_losses(path: str | Path) -> xr.Dataset:
     """
     run = RunDirectory(Path(path))
     results, manifest = open_run(path), run.manifest()
+    check_kind(run, manifest)
     if "loss" not in manifest["arrays"]:
         raise StoreError(f"{path}: stores no losses (store.losses is false), and nothing else has them")
     coords = {dim: results[dim] for dim in _LEAD if dim in results.coords}

@@ -5,8 +5,7 @@ What needs no paths is tried here, so that what it refuses is refused before the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any, overload
 
 import xarray as xr
@@ -24,6 +23,7 @@ from riskops.portfolio import book, load_portfolios
 from riskops.reductions import needed_paths
 from riskops.run.backtest import BacktestJob, prepare_backtest
 from riskops.run.job import RiskJob
+from riskops.run.keys import keys_of
 from riskops.run.target import Bounds, Target
 from riskops.scenarios import BASE, stress_losses
 from riskops.simulation import SimulationSpec
@@ -70,10 +70,10 @@ def prepare(config: Config | BacktestConfig, *, title: str | None = None) -> Ris
     if isinstance(config, BacktestConfig):
         return prepare_backtest(config, title=title or "VaR backtest")
     market, model, simulation = config.market, config.model, config.simulation
-    with _keys_of("market", ("start", "end", "assets", "gaps")):
+    with keys_of("market", ("start", "end", "assets", "gaps")):
         prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
     portfolios = load_portfolios(config.portfolios)
-    with _keys_of("model", tuple(model.options()), otherwise="model: "):
+    with keys_of("model", tuple(model.options()), otherwise="model: "):
         calibration = calibrate(
             log_returns(prices), kind=model.kind, days_per_year=simulation.days_per_year, options=model.options()
         )
@@ -169,7 +169,7 @@ def _arranged(spec: SimulationSpec, config: Config, positions: xr.Dataset) -> Si
 def check_observed(job: RiskJob) -> None:
     """Work out once what needs no paths, and is cheap: what it refuses is refused before the simulation, not after."""
     _ = job.times  # a time to store that is no step
-    with _keys_of("stress", ()):
+    with keys_of("stress", ()):
         stress_losses(job.book, scenarios=job.scenarios, prices=job.prices)
     if not job.historical:
         return
@@ -179,14 +179,3 @@ def check_observed(job: RiskJob) -> None:
         argument, _, text = str(problem).partition(": ")
         key = "risk.horizons: " if argument in ("horizons", "days") else f"risk.historical: {argument}: "
         raise ConfigError(f"{key}{text}; change it, or set risk.historical to false") from problem
-
-
-@contextmanager
-def _keys_of(section: str, names: Collection[str], *, otherwise: str = "") -> Iterator[None]:
-    """An error about an argument becomes one about the key of the configuration that it came from."""
-    try:
-        yield
-    except InputError as problem:
-        text = str(problem)
-        argument = text.partition(":")[0].partition("[")[0]
-        raise ConfigError((f"{section}." if argument in names else otherwise) + text) from problem

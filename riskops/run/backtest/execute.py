@@ -108,6 +108,7 @@ def recorded_backtest(run: RunDirectory) -> BacktestJob:
 def replayed_results(run: RunDirectory, *, cluster: Cluster, progress: Progress | None) -> str:
     """The text of ``results.json`` as it comes out of the recorded job, computed again."""
     job = recorded_backtest(run)
+    plan_backtest(job, cluster=cluster, place=run.path.parent)
     results, _ = compute_backtest(job, var_backtest(job), cluster=cluster, progress=progress)
     return text_of_results(results.attrs, backtest_figures(results))
 

@@ -13,6 +13,9 @@ __all__ = ["COLUMNS", "backtest_figures"]
 #: The keys of a record, in the order of the columns of ``figures.csv``.
 COLUMNS = ("measure", "test", "method", "asset", "horizon", "level", "year", "value")
 
+#: Flags that go by p-values: where there is none, there is nothing to say.
+_P_VALUES = {"rejected": ("p_value", "simulated_p_value"), "in_confidence_set": ("confidence_set_p_value",)}
+
 
 def backtest_figures(results: xr.Dataset) -> list[dict[str, Any]]:
     """List every figure that judges the forecasts as a flat record; the forecasts of each day are in the store.
@@ -33,7 +36,10 @@ def backtest_figures(results: xr.Dataset) -> list[dict[str, Any]]:
             continue
         labels = [results[dim].values.tolist() for dim in array.dims]
         values = np.asarray(array.values)
-        for index in np.argwhere(~np.isnan(values.astype(np.float64))).tolist():
+        known = ~np.isnan(values.astype(np.float64))
+        if name in _P_VALUES:
+            known &= np.any([~np.isnan(results[p].values) for p in _P_VALUES[name] if p in results], axis=0)
+        for index in np.argwhere(known).tolist():
             value = values[tuple(index)].item()
             where = {_column(str(dim)): labels[k][i] for k, (dim, i) in enumerate(zip(array.dims, index, strict=True))}
             measure = name

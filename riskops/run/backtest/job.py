@@ -52,7 +52,7 @@ class BacktestJob:
     returns
         Simple or logarithmic returns.
     methods
-        The records of the forecasters, as :func:`riskops.run.model_forecast.method_of` reads them.
+        The records of the forecasters, as :func:`riskops.run.backtest.prepare.method_of` reads them.
     levels, horizon, window, scheme, refit_every, first, failures
         As those of :func:`riskops.rolling_forecasts`; ``first`` is a date or None.
     ensemble
@@ -107,7 +107,7 @@ class BacktestJob:
             "prices_sha256": self.prices.attrs["sha256"],
             "price_adjustments": list(self.prices.attrs.get("adjustments", [])),
             "assets": list(self.assets),
-            "weights": {name: dict(held) for name, held in self.weights.items()},
+            "weights": [{"portfolio": name, "weights": dict(held)} for name, held in self.weights.items()],
             "returns": self.returns,
             "methods": [dict(method) for method in self.methods],
             "levels": list(self.levels),
@@ -151,7 +151,7 @@ class BacktestJob:
             "first_price": str(dates[0]),
             "methods": canonical(record["methods"]),
             "ensemble": "none" if self.ensemble is None else canonical(record["ensemble"]),
-            "weights": canonical(record["weights"]),
+            "weights": canonical({name: dict(held) for name, held in self.weights.items()}),
             "confidence_set": self.confidence_set,
             "seed": str(self.seed),
             "adjustments": record["price_adjustments"],
@@ -167,7 +167,7 @@ class BacktestJob:
         return cls(
             prices=prices.assign_attrs(about),
             assets=tuple(record["assets"]),
-            weights=record["weights"],
+            weights={one["portfolio"]: one["weights"] for one in record["weights"]},
             methods=tuple(record["methods"]),
             levels=tuple(record["levels"]),
             ensemble=None if record["ensemble"] is None else EnsembleRule(**record["ensemble"]),

@@ -6,19 +6,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
-from riskops.config.backtest import BacktestConfig
+from riskops.config.backtest import BacktestConfig, BacktestSection, EnsembleSection
 from riskops.errors import ConfigError, InputError
 from riskops.history.backtests.registry import list_backtests
 from riskops.history.forecasts import METHODS, forecaster
 from riskops.history.forecasts.base import Forecaster
+from riskops.history.series import day_text
 from riskops.market import load_prices
 from riskops.portfolio import Portfolio, book, load_portfolios
 from riskops.run.backtest.job import BacktestJob, EnsembleRule
+from riskops.run.keys import keys_of
 from riskops.run.model_forecast import model_forecaster
 
 __all__ = ["method_of", "prepare_backtest"]
+
+#: The keys of a method that is a simulation model.
+_MONTE_CARLO = ("kind", "model", "options", "paths", "seed")
 
 
 def prepare_backtest(config: BacktestConfig, *, title: str = "VaR backtest") -> BacktestJob:
@@ -49,7 +55,8 @@ def prepare_backtest(config: BacktestConfig, *, title: str = "VaR backtest") -> 
     ('SP500',)
     """
     market, wanted, judged = config.market, config.backtest, config.tests
-    prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
+    with keys_of("market", ("start", "end", "assets", "gaps")):
+        prices = load_prices(market.prices, start=market.start, end=market.end, assets=market.assets, gaps=market.gaps)
     own = [str(name) for name in prices["asset"].to_numpy()]
     weights = _weights(load_portfolios(config.series.portfolios), prices) if config.series.portfolios else {}
     whole, others = _joined(prices, config.series.others, gaps=market.gaps)
@@ -57,18 +64,16 @@ def prepare_backtest(config: BacktestConfig, *, title: str = "VaR backtest") -> 
     twice = [name for name in weights if name in assets]
     if twice:
         raise ConfigError(f"series.portfolios: {twice[0]!r} is the name of an asset too")
-    returns = len(whole["observation"]) - 1
-    if returns <= wanted.window:
-        raise ConfigError(f"backtest.window: {wanted.window} days leave none of {returns} returns to forecast")
-    methods = METHODS if wanted.methods == "all" else wanted.methods
-    rule = config.ensemble
+    check_days(wanted, whole["observation"].to_numpy()[1:])
+    methods = list(METHODS) if wanted.methods == "all" else wanted.methods
+    records = _records(methods, wanted)
     return BacktestJob(
         title=config.title or title,
         prices=whole,
         assets=assets,
         weights=weights,
         returns=config.series.returns,
-        methods=tuple(_record(f"backtest.methods[{i}]", one) for i, one in enumerate(methods)),
+        methods=records,
         levels=wanted.levels,
         horizon=wanted.horizon,
         window=wanted.window,
@@ -76,7 +81,7 @@ def prepare_backtest(config: BacktestConfig, *, title: str = "VaR backtest") -> 
         refit_every=wanted.refit_every,
         first=None if wanted.first is None else wanted.first.isoformat(),
         failures=wanted.failures,
-        ensemble=EnsembleRule(**rule.model_dump(exclude={"enabled"})) if rule.enabled and len(methods) > 1 else None,
+        ensemble=_rule(config.ensemble, len(records)),
         tests=tuple(list_backtests() if judged.names == "all" else judged.names),
         simulations=judged.simulations,
         size=judged.size,
@@ -89,15 +94,66 @@ def method_of(record: str | Mapping[str, Any]) -> Forecaster:
     """The forecaster of a record: one of the registered methods, or a simulation model (``kind: monte_carlo``)."""
     if isinstance(record, str) or record.get("kind") != "monte_carlo":
         return forecaster(record)
-    settings = {name: value for name, value in record.items() if name not in ("kind", "model", "options")}
-    return model_forecaster(record["model"], options=record.get("options", {}), **settings)
+    unknown = [name for name in record if name not in _MONTE_CARLO]
+    if unknown:
+        raise InputError(f"{unknown[0]}: is no setting of monte_carlo; known are {', '.join(_MONTE_CARLO[1:])}")
+    model, options = record["model"], record.get("options")
+    if isinstance(model, Mapping):  # as a forecaster records it
+        model, options = model["kind"], model["options"]
+    if not isinstance(options, Mapping | None):
+        raise InputError(f"options: {options!r} is not a mapping of options of the model's fit")
+    settings = {name: record[name] for name in ("paths", "seed") if name in record}
+    return model_forecaster(model, options=options, **settings)
 
 
-def _record(path: str, given: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return method_of(given).record()
-    except (InputError, TypeError) as problem:
-        raise ConfigError(f"{path}: {problem}") from problem
+def check_days(wanted: BacktestSection, dates: npt.NDArray[Any]) -> None:
+    """Refuse a window, or a first day, that leaves no day to forecast, or too few returns before it."""
+    first = wanted.window
+    if wanted.first is not None:
+        first = int(np.searchsorted(dates, np.datetime64(wanted.first)))
+        if first < wanted.window:
+            raise ConfigError(
+                f"backtest.first: {first} returns before {wanted.first} are fewer than backtest.window, {wanted.window}"
+            )
+    if first + wanted.horizon > len(dates):
+        asked = f"window: {wanted.window} returns leave" if wanted.first is None else f"first: {wanted.first} leaves"
+        over = f" over {wanted.horizon} days" if wanted.horizon > 1 else ""
+        raise ConfigError(
+            f"backtest.{asked} none of the {len(dates)} returns, to {day_text(dates[-1])}, to forecast{over}"
+        )
+
+
+def _records(given: Sequence[str | Mapping[str, Any]], wanted: BacktestSection) -> tuple[Mapping[str, Any], ...]:
+    """The records of the methods, each known to have a way to the horizon from so long a window."""
+    records, names = [], []
+    for i, one in enumerate(given):
+        path = f"backtest.methods[{i}]" if wanted.methods != "all" else f"backtest.methods: {one}"
+        try:
+            method = method_of(one)
+            method.horizon_rule(wanted.horizon)
+        except (InputError, TypeError) as problem:
+            raise ConfigError(f"{path}: {problem}") from problem
+        if method.name in names:
+            raise ConfigError(f"{path}: {method.name!r} is given twice")
+        if method.least > wanted.window:
+            raise ConfigError(
+                f"backtest.window: {wanted.window} returns are fewer than the {method.least} that {method.name} needs"
+            )
+        records.append(method.record())
+        names.append(method.name)
+    return tuple(records)
+
+
+def _rule(section: EnsembleSection, members: int) -> EnsembleRule | None:
+    """How the ensemble is made; there is none of one method."""
+    if not section.enabled or members < 2:
+        return None
+    if section.minimum_weight * members > 1.0:
+        raise ConfigError(
+            f"ensemble.minimum_weight: {section.minimum_weight:g} for each of {members} methods is more than one in "
+            f"all; at most {1.0 / members:.6g}"
+        )
+    return EnsembleRule(**section.model_dump(exclude={"enabled"}))
 
 
 def _weights(portfolios: Sequence[Portfolio], prices: xr.Dataset) -> dict[str, dict[str, float]]:
@@ -126,7 +182,8 @@ def _joined(prices: xr.Dataset, others: Sequence[str], *, gaps: Any) -> tuple[xr
     parts, added = [prices], []
     dates = prices["observation"].to_numpy()
     for i, source in enumerate(others):
-        found = load_prices(source, start=str(dates[0])[:10], end=str(dates[-1])[:10], gaps=gaps)
+        with keys_of("series", (), otherwise=f"series.others[{i}]: "):
+            found = load_prices(source, start=str(dates[0])[:10], end=str(dates[-1])[:10], gaps=gaps)
         mine = found["observation"].to_numpy()
         if not np.array_equal(mine, dates):
             apart = np.setxor1d(mine, dates)
