@@ -40,7 +40,7 @@ import numpy as np
 
 from riskops.checks import check_integer, check_one_of, exact_level
 from riskops.errors import InputError
-from riskops.history.forecasts.base import Floats, Integers, Prediction, check_sample, window_starts
+from riskops.history.forecasts.base import Floats, Integers, Prediction, check_sample, losses_ahead, window_starts
 from riskops.history.forecasts.caviar_search import best_coefficients, quantile_paths, run_recursion
 from riskops.history.forecasts.simulated import SEED
 from riskops.reductions import order_index
@@ -234,9 +234,7 @@ def _sums(returns: Floats, days: int) -> Floats:
     """Sums of ``days`` returns that do not overlap, the last of which ends where the returns end."""
     if days == 1:
         return returns
-    first = len(returns) % days
-    total: Floats = returns[first:].reshape(-1, days).sum(axis=1)
-    return total
+    return -losses_ahead(returns, days=days)[len(returns) % days :: days]
 
 
 def _moves(returns: Floats, root: bool) -> tuple[Floats, Floats]:

@@ -2,7 +2,8 @@
 
 The expansion is a cubic in the normal quantile. It increases only where skewness and kurtosis lie in a bounded region;
 outside it, VaR would fall as the level rises, and it is no law at all. Daily returns lie outside of it often: an excess
-kurtosis above 8 always does. What is done then is a setting, and every forecast says whether it was done.
+kurtosis above 8 does unless the skewness is large, and one above 12.1 always does. What is done then is a setting, and
+every forecast says whether it was done.
 """
 
 from __future__ import annotations

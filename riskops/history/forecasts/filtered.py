@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from riskops.history.forecasts.base import Floats
-from riskops.history.forecasts.garch import ScaledFit, horizon_rule, scaled_fit
+from riskops.history.forecasts.garch import INFINITE_SHORTFALL, ScaledFit, horizon_rule, scaled_fit
 from riskops.history.forecasts.laws import EmpiricalLaw
 from riskops.history.forecasts.pareto_tail import fit_pareto_tail
 from riskops.history.forecasts.peaks_over_threshold import PeaksOverThreshold, tail_notes, tail_parameters
@@ -187,11 +187,14 @@ class ConditionalExtremes:
         )
         if law.upper.shape >= 1.0:
             law.upper.mean_beyond(1.0)  # says that it is infinite
+        notes = tail_notes(law, levels if days == 1 else ())
+        if self.volatility == "egarch" and law.lower is not None and max(law.upper.shape, law.lower.shape) > 0.0:
+            notes += (INFINITE_SHORTFALL,)
         return scaled_fit(
             found,
             law,
             parameters={f"tail_{name}": value for name, value in tail_parameters(law).items()},
-            notes=tail_notes(law, levels if days == 1 else ()),
+            notes=notes,
             levels=levels,
             days=days,
             paths=self.paths,

@@ -21,11 +21,11 @@ from riskops.history.forecasts.simulated_days import (
 )
 from riskops.history.forecasts.volatility import FEWEST, Volatility, VolatilityFit, fit_volatility
 
-__all__ = ["GarchForecaster", "ScaledFit", "horizon_rule", "scaled_fit"]
+__all__ = ["INFINITE_SHORTFALL", "GarchForecaster", "ScaledFit", "horizon_rule", "scaled_fit"]
 
-#: The mean of ``exp(c |z|)`` is infinite for a Student t ``z``, and so is that of an EGARCH's volatility in two days.
-_NO_MEAN = (
-    "over several days the population's expected shortfall of an EGARCH with Student t innovations is infinite; "
+#: The mean of ``exp(c |z|)`` is infinite where the tails of ``z`` are powers; so is that of two days of EGARCH.
+INFINITE_SHORTFALL = (
+    "over several days the population's expected shortfall of an EGARCH with heavy-tailed innovations is infinite; "
     "the one told is that of the simulated sample"
 )
 
@@ -112,7 +112,7 @@ class GarchForecaster:
         """Fit by quasi maximum likelihood."""
         found = fit_volatility(self._spec, returns, method=self.name)
         heavy = self.volatility == "egarch" and self.innovations != "normal" and days > 1
-        law, notes = found.loss_law(), (_NO_MEAN,) if heavy else ()
+        law, notes = found.loss_law(), (INFINITE_SHORTFALL,) if heavy else ()
         return scaled_fit(found, law, notes=notes, levels=levels, days=days, paths=self.paths, seed=self.seed)
 
     def record(self) -> dict[str, Any]:

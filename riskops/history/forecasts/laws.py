@@ -16,14 +16,20 @@ from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
 from riskops.checks import check_finite, check_level, check_number, exact_level
 from riskops.errors import InputError
-from riskops.history.forecasts.base import Floats
+from riskops.history.forecasts.base import Floats, Integers
 from riskops.reductions import quantile_and_shortfall
 
-__all__ = ["EmpiricalLaw", "NormalLaw", "SkewedTLaw", "StudentTLaw", "log_density_constant"]
+__all__ = ["EmpiricalLaw", "NormalLaw", "SkewedTLaw", "StudentTLaw", "log_density_constant", "order_ranks"]
 
 #: A probability is taken for the decimal that it prints as: its float64, and the product with a number of losses, err
 #: by less than this.
 _ROUNDING = 2.0**-51
+
+
+def order_ranks(probability: Floats, number: int) -> Integers:
+    """``k = ceil(n p)``, at least 1: the place of each quantile among ``n`` ascending losses; fast, for many."""
+    rank = np.ceil(number * probability * (1.0 - _ROUNDING)).astype(np.int64)
+    return np.clip(rank, 1, number)
 
 
 def _mass(level: float) -> float:
@@ -250,9 +256,7 @@ class EmpiricalLaw:
 
     def quantile(self, probability: Floats) -> Floats:
         """The smallest loss that is not exceeded with each probability."""
-        n = self.losses.size
-        rank = np.ceil(n * np.asarray(probability, np.float64) * (1.0 - _ROUNDING)).astype(np.int64)
-        return self.losses[np.clip(rank, 1, n) - 1]
+        return self.losses[order_ranks(np.asarray(probability, np.float64), self.losses.size) - 1]
 
     def shortfall(self, level: float) -> float:
         """The average of the quantile function beyond ``level``."""

@@ -224,18 +224,18 @@ def fit_sorted(ordered: Floats, threshold: float, estimator: str) -> ParetoFit:
     if estimator == "likelihood":
         shape, scale = _most_likely(scaled)
         covariance = np.linalg.inv(_information(scaled, shape, scale)) if shape > _REGULAR else np.full((2, 2), np.nan)
+        errors = np.sqrt(np.diagonal(covariance)).tolist()
     else:
         shape, scale = _moments(scaled)
-        covariance = _moments_covariance(len(scaled), shape, scale)
-    errors = np.sqrt(np.diagonal(covariance))
+        errors = _moments_errors(len(scaled), shape, scale)
     return ParetoFit(
         threshold=threshold,
         observations=len(ordered),
         exceedances=len(excesses),
         shape=shape,
         scale=scale * unit,
-        shape_error=float(errors[0]),
-        scale_error=float(errors[1]) * unit,
+        shape_error=errors[0],
+        scale_error=errors[1] * unit,
         log_likelihood=float(log_likelihood(scaled, shape, np.array(scale))) - len(excesses) * math.log(unit),
         estimator=estimator,
         excesses=excesses,
@@ -347,12 +347,11 @@ def _moments(excesses: Floats) -> tuple[float, float]:
     return shape, scale
 
 
-def _moments_covariance(n: int, shape: float, scale: float) -> Floats:
-    """Asymptotic covariance of the estimates by moments (Hosking and Wallis 1987); NaN from shape 1/2 on."""
+def _moments_errors(n: int, shape: float, scale: float) -> list[float]:
+    """Asymptotic errors of shape and scale by moments (Hosking and Wallis 1987); NaN from shape 1/2 on."""
     if shape >= 0.5:
-        return np.full((2, 2), np.nan)
+        return [math.nan, math.nan]
     shapes = (1.0 - shape) * (1.0 - shape + 2.0 * shape**2) * (2.0 - shape) ** 2
     scales = (7.0 - 18.0 * shape + 11.0 * shape**2 - 2.0 * shape**3) * scale**2
-    mixed = scale * (2.0 - shape) * (2.0 - 6.0 * shape + 7.0 * shape**2 - 2.0 * shape**3)
     below = n * (1.0 - 2.0 * shape) * (3.0 - 2.0 * shape)
-    return np.array([[shapes, mixed], [mixed, scales]]) / below
+    return [math.sqrt(shapes / below), math.sqrt(scales / below)]

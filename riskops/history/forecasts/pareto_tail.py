@@ -11,15 +11,12 @@ import numpy.typing as npt
 from riskops.checks import check_finite, check_level, exact_level
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats
+from riskops.history.forecasts.laws import order_ranks
 from riskops.history.forecasts.pareto import ParetoFit, fit_sorted
 from riskops.history.forecasts.thresholds import tail_threshold
 from riskops.reductions import order_index
 
 __all__ = ["ParetoTail", "fit_pareto_tail"]
-
-#: A probability is taken for the decimal that it prints as: its float64, and the product with a number of losses, err
-#: by less than this.
-_ROUNDING = 2.0**-51
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +40,8 @@ class ParetoTail:
         given = np.asarray(probability, np.float64)
         p = given.ravel()
         n = len(self.losses)
-        rank = np.ceil(n * p * (1.0 - _ROUNDING)).astype(np.int64)
-        found = self.losses[np.clip(rank, 1, n) - 1]
+        rank = order_ranks(p, n)
+        found = self.losses[rank - 1]
         above = np.flatnonzero(rank > n - self.upper.exceedances)
         share = n * (1.0 - p[above]) / self.upper.exceedances
         found[above] = self.upper.quantile_beyond(np.minimum(share, 1.0))

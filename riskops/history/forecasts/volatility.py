@@ -154,10 +154,12 @@ def _fit(spec: Volatility, sample: Floats, method: str) -> VolatilityFit:
         made = _in_units(spec, sample, found, notes=())
         if _is_sound(made, found, sample):
             return made
-        # the bound changes nothing but an EGARCH
         note = "the first estimate is no sound maximum of the likelihood; another start's is taken"
-        if not found.stable:
-            note = "an EGARCH with an unstable filter is fitted again with alpha at least 0.01 and beta at most 0.999"
+        if found.exponential:  # what is changed below for no other
+            note = (
+                f"an EGARCH with {'no sound maximum' if found.stable else 'an unstable filter'} is fitted again with"
+                " alpha at least 0.01 and beta at most 0.999"
+            )
         for start in (None, *range(len(STARTS))):
             try:
                 found = fitted(start=start, invertible=True)

@@ -13,6 +13,7 @@ import riskops.history.forecasts.volatility as volatility_module
 from riskops.errors import InputError
 from riskops.history.forecasts.base import Floats, losses_ahead
 from riskops.history.forecasts.filtered import ConditionalExtremes, FilteredHistorical
+from riskops.history.forecasts.garch import INFINITE_SHORTFALL
 from riskops.history.forecasts.laws import EmpiricalLaw, SkewedTLaw
 from riskops.history.forecasts.pareto import fit_pareto
 from riskops.history.forecasts.recursion import simulate_losses
@@ -168,6 +169,23 @@ def test_settings_that_are_refused(settings: dict[str, object], text: str) -> No
     with pytest.raises(InputError) as caught:
         forecaster(settings)
     assert str(caught.value).startswith(text)
+
+
+def test_a_sample_too_small_for_a_level_is_noted() -> None:
+    sample = RETURNS[:500]
+    note = "beyond 0.999 lies less than one of 500 losses: VaR and ES are the largest of them"
+    assert FilteredHistorical().fit(sample, levels=(0.99, 0.999), days=1).notes == (note,)
+    assert ConditionalExtremes().fit(sample, levels=(0.999,), days=1).notes == ()  # the tail holds beyond the sample
+    for method in (FilteredHistorical(paths=500), ConditionalExtremes(paths=500)):
+        assert method.fit(sample, levels=(0.999,), days=2).notes == (note,)
+
+
+def test_an_egarch_of_pareto_tails_has_no_shortfall_over_several_days() -> None:
+    method = ConditionalExtremes(volatility="egarch", paths=1024)
+    fit = method.fit(RETURNS[:1000], levels=(0.99,), days=5)
+    assert max(fit.parameters["tail_shape"], fit.parameters["tail_lower_shape"]) > 0.0
+    assert INFINITE_SHORTFALL in fit.notes
+    assert INFINITE_SHORTFALL not in method.fit(RETURNS[:1000], levels=(0.99,), days=1).notes
 
 
 def test_what_was_estimated_is_told() -> None:

@@ -226,6 +226,8 @@ def test_what_the_user_is_told() -> None:
     assert AgeWeighted().fit(returns, levels=(0.95, 0.99), days=1).notes == (
         "the newest loss weighs 0.0201, more than the tail beyond 0.99: it alone can be all of it",
     )
+    # its largest loss, if old, weighs less than what lies beyond the level
+    assert "largest" not in " ".join(AgeWeighted().fit(returns, levels=(0.997,), days=1).notes)
     assert VolatilityWeighted().fit(returns[:100], levels=(0.99,), days=1).notes == (
         "beyond 0.99 lies less than one of 80 losses: VaR and ES are the largest of them",
     )

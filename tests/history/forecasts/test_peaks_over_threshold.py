@@ -157,6 +157,7 @@ def test_names_and_records_make_the_same_forecaster() -> None:
         (PeaksOverThreshold(fraction=0.05), "peaks_over_threshold_fraction_0.05"),
         (PeaksOverThreshold(threshold="stability", estimator="moments"), "peaks_over_threshold_stability_moments"),
         (PeaksOverThreshold(threshold=0.02), "peaks_over_threshold_above_0.02"),
+        (PeaksOverThreshold(paths=1000, seed=2), "peaks_over_threshold_1000_paths_seed_2"),
     ):
         assert method.name == name
         assert forecaster(method.record()) == method

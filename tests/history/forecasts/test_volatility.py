@@ -198,6 +198,11 @@ def test_an_end_of_the_optimiser_that_is_no_sound_maximum_is_not_forecast_from(m
     other = fit_volatility(spec, sample, method="one")
     assert other.notes == ("the first estimate is no sound maximum of the likelihood; another start's is taken",)
     assert other.log_likelihood == pytest.approx(made.log_likelihood, abs=1e-4)
+    answers = iter([False, True])
+    bounded = fit_volatility(Volatility("egarch"), sample, method="one")
+    assert bounded.notes[0] == (
+        "an EGARCH with no sound maximum is fitted again with alpha at least 0.01 and beta at most 0.999"
+    )
     clear_fits()
     monkeypatch.setattr(volatility_module, "_is_sound", lambda *given: False)
     with pytest.raises(InputError, match=r"^one: the fit of garch to 500 returns has no sound maximum"):
