@@ -143,7 +143,7 @@ def _factors_of(rows: BreachDraws, level: float, lags: int) -> _Factors:
 @lru_cache(maxsize=8)
 def _null_factors(n: int, level: float, simulations: int, seed: int) -> _Factors:
     """Those of simulated breaches: for all series of so many days."""
-    return _factors_of(breach_draws(n, level, simulations, seed), level, LAGS)
+    return _factors_of(shared(breach_draws, n, level, simulations, seed), level, LAGS)
 
 
 def _judge(rows: BreachDraws, factors: _Factors, value_at_risk: Floats, level: float) -> tuple[Floats, Floats]:

@@ -17,6 +17,7 @@ from riskops.rng import fill_uniforms, tile_counters
 __all__ = ["bootstrapped_exceedance_residuals", "exceedance_residuals", "residuals"]
 
 _STREAM = 5_004
+_ROWS = 64
 
 
 def residuals(
@@ -80,19 +81,26 @@ def exceedance_residuals(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _resampled(centred, uniforms, out):  # type: ignore[no-untyped-def]
+def _resampled(centred, uniforms, totals, squares):  # type: ignore[no-untyped-def]
+    """Add a row of draws after another to the sums and sums of squares of each sample."""
     n = len(centred)
-    for i in range(len(out)):
-        total, squares = 0.0, 0.0
-        for j in range(n):
+    for j in range(uniforms.shape[0]):
+        for i in range(uniforms.shape[1]):
             u = uniforms[j, i]
             value = centred[min(int((u if u > 0.0 else 1.0 + u) * n), n - 1)]
-            total += value
-            squares += value * value
-        mean = total / n
-        variance = max(squares / n - mean * mean, 0.0) * n / (n - 1.0)
-        # a sample of one value only has no spread: its t is the infinity of its mean's sign
-        out[i] = mean / math.sqrt(variance / n) if variance > 1e-12 * squares / n else mean * math.inf
+            totals[i] += value
+            squares[i] += value * value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _t_statistics(totals, squares, n, out):  # type: ignore[no-untyped-def]
+    for i in range(len(out)):
+        mean = totals[i] / n
+        variance = max(squares[i] / n - mean * mean, 0.0) * n / (n - 1.0)
+        if variance > 1e-12 * squares[i] / n:
+            out[i] = mean / math.sqrt(variance / n)
+        else:  # one value only, so no spread: the infinity of its sign
+            out[i] = math.inf if mean > 0.0 else -math.inf if mean < 0.0 else 0.0
 
 
 def bootstrapped_exceedance_residuals(found: Floats, *, simulations: int, seed: int, tie: float = 0.0) -> float:
@@ -106,13 +114,15 @@ def bootstrapped_exceedance_residuals(found: Floats, *, simulations: int, seed: 
     if n < 2 or np.all(found == found[0]):
         return math.nan
     observed = float(found.mean() / (found.std(ddof=1) / math.sqrt(n)))
-    uniforms = np.empty((n, simulations))
-    fill_uniforms(uniforms, tile_counters(0, simulations), seed=seed, step=0, stream=_STREAM)
-    out = np.empty(simulations)
-    _resampled(found - found.mean(), uniforms, out)
-    return monte_carlo_p_value(
-        np.sort(np.nan_to_num(out, nan=0.0, posinf=np.inf, neginf=-np.inf)), observed, tie_break=tie
-    )
+    counters, centred = tile_counters(0, simulations), found - found.mean()
+    totals, squares, out = np.zeros(simulations), np.zeros(simulations), np.empty(simulations)
+    uniforms = np.empty((_ROWS, simulations))
+    for start in range(0, n, _ROWS):
+        block = uniforms[: min(_ROWS, n - start)]
+        fill_uniforms(block, counters, seed=seed, step=0, stream=_STREAM, first_factor=start)
+        _resampled(centred, block, totals, squares)
+    _t_statistics(totals, squares, n, out)
+    return monte_carlo_p_value(np.sort(out), observed, tie_break=tie)
 
 
 def _run(outcomes: Outcomes) -> BacktestResult:

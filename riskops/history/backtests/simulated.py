@@ -96,7 +96,7 @@ def statistic(kernel: Kernel, rows: BreachDraws, level: float) -> Floats:
 @lru_cache(maxsize=512)
 def _null(kernel: Kernel, n: int, level: float, simulations: int, seed: int) -> Floats:
     """The statistics under the null, sorted, without those that are NaN."""
-    found = statistic(kernel, breach_draws(n, level, simulations, seed), level)
+    found = statistic(kernel, shared(breach_draws, n, level, simulations, seed), level)
     return np.sort(found[~np.isnan(found)])
 
 

@@ -26,6 +26,7 @@ from riskops.history.backtests.null_tails import (
     tail_shortfall,
 )
 from riskops.history.backtests.regression import intercept_regression, joint_regression, shortfall_regression
+from riskops.rng import fill_uniforms, tile_counters
 
 FILES = (acerbi_szekely, exceedance_residuals, costanzino_curran, calibration, regression)
 TESTS: tuple[Backtest, ...] = tuple(test for file in FILES for test in file.BACKTESTS)
@@ -261,3 +262,30 @@ def test_where_there_is_nothing_to_say_it_is_said() -> None:
         critical_value("z2", 250, level=0.99, degrees=2.0)
     with pytest.raises(InputError, match="test: 'z4' is not one of z1, z2, z3"):
         critical_value("z4", 250, level=0.99)
+
+
+def test_no_breach_ties_with_no_breach_however_sums_are_rounded() -> None:
+    """Without a breach T is n: of 250 days at 99 %, one sample in twelve. Their p-values are even, up to that share."""
+    (test,) = [test for test in TESTS if test.name == "calibration"]
+    assert test.simulate is not None
+    found = []
+    for seed in range(60):
+        o = sample(250, 0.99, seed=seed)
+        losses = np.minimum(o.losses, 0.9 * o.value_at_risk)
+        calm = Outcomes(losses, o.value_at_risk, o.expected_shortfall, o.probability, 0.99)
+        statistic = test.run(calm).statistic
+        assert statistic == 250.0
+        found.append(test.simulate(calm, statistic, 999, 1) / 0.99**250)
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_the_bootstrap_of_many_breaches_is_the_same_in_blocks() -> None:
+    """As drawn and summed at once, by NumPy."""
+    residuals = np.random.default_rng(9).exponential(1.0, 150) - 0.9
+    uniforms = np.empty((150, 199))
+    fill_uniforms(uniforms, tile_counters(0, 199), seed=1, step=0, stream=5_004)
+    draws = (residuals - residuals.mean())[(np.where(uniforms > 0.0, uniforms, 1.0 + uniforms) * 150).astype(int)]
+    t = draws.mean(axis=0) / (draws.std(axis=0, ddof=1) / math.sqrt(150))
+    observed = residuals.mean() / (residuals.std(ddof=1) / math.sqrt(150))
+    expected = (1 + np.sum(t >= observed)) / 200
+    assert bootstrapped_exceedance_residuals(residuals, simulations=199, seed=1) == pytest.approx(expected)
