@@ -67,7 +67,9 @@ def test_market_risk_gives_the_figures_of_a_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "plots"), [("02_models", 7), ("03_variance_reduction", 7), ("04_cluster", 3)])
+@pytest.mark.parametrize(
+    ("name", "plots"), [("02_models", 7), ("03_variance_reduction", 7), ("04_cluster", 3), ("05_var_methods", 5)]
+)
 def test_notebook_runs_without_a_warning(name: str, plots: int) -> None:
     book = executed(NOTEBOOKS[0].parent / f"{name}.ipynb")
     assert [out for out in outputs(book, "stream") if out.name == "stderr"] == [], "nothing warns"

@@ -12,6 +12,7 @@ from riskops.history.backtests.traffic_light import breaches_by_year, traffic_li
 from riskops.history.ensemble import ensemble
 from riskops.history.forecast import forecast
 from riskops.history.forecasts import list_forecasters
+from riskops.history.forecasts.base import Prediction
 from riskops.history.forecasts.extreme_value import fit_extreme_value
 from riskops.history.forecasts.pareto import fit_pareto
 from riskops.history.forecasts.pareto_intervals import tail_intervals
@@ -24,6 +25,7 @@ from riskops.history.rolling import rolling_forecasts
 from riskops.history.series import portfolio_returns
 
 __all__ = [
+    "Prediction",
     "assess",
     "backtest",
     "bootstrap_interval",

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from riskops.errors import InputError
-from riskops.report.formatting import level_text
+from riskops.report.formatting import DASH, level_text
 
-__all__ = ["FAMILIES", "BacktestView", "MethodRow", "family_of"]
+__all__ = ["FAMILIES", "BacktestView", "MethodRow", "family_of", "score_text"]
 
 #: What a test looks at, by its name; a test of another name is one of its own family.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -42,6 +42,13 @@ def family_of(test: str) -> str:
     'coverage'
     """
     return next((family for family, tests in FAMILIES.items() if test in tests), _OTHER)
+
+
+def score_text(score: float | None, name: str | None) -> str:
+    """A score: those of Fissler and Ziegel have no unit, a tick loss is a small part of the value."""
+    if score is None or not np.isfinite(score):
+        return DASH
+    return f"{score:.3e}" if name == "tick" else f"{score:.4f}"
 
 
 @dataclass(frozen=True)

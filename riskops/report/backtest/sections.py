@@ -10,7 +10,7 @@ import numpy as np
 
 from riskops.history.forecasts import list_forecasters
 from riskops.history.notes import forecast_notes
-from riskops.report.backtest_view import BacktestView, family_of
+from riskops.report.backtest_view import BacktestView, family_of, score_text
 from riskops.report.formatting import DASH, percent_text
 from riskops.report.plots.p_values import p_value_text
 from riskops.report.plots.traffic_lights import yearly
@@ -22,7 +22,6 @@ __all__ = [
     "method_rows",
     "note_rows",
     "ranking_tables",
-    "score_text",
     "test_rows",
     "weight_table",
     "yearly_tables",
@@ -38,13 +37,6 @@ class Cell(NamedTuple):
     simulated: str
     asymptotic: str
     rejected: bool
-
-
-def score_text(score: float | None, name: str | None) -> str:
-    """A score: those of Fissler and Ziegel have no unit, a tick loss is a small part of the value."""
-    if score is None or not np.isfinite(score):
-        return DASH
-    return f"{score:.3e}" if name == "tick" else f"{score:.4f}"
 
 
 def ranking_tables(view: BacktestView, level: float) -> list[dict[str, Any]]:

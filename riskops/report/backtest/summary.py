@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from riskops.report.backtest.findings import findings
-from riskops.report.backtest_view import BacktestView, MethodRow
+from riskops.report.backtest_view import BacktestView, MethodRow, score_text
 from riskops.report.formatting import DASH, level_text, percent_text, short_name
 from riskops.report.tables import open_table
 
@@ -60,9 +60,9 @@ def backtest_table(results: xr.Dataset, *, level: float | None = None) -> Group:
     at = view.level(level)
     rows = view.rows(at)
     parts: list[RenderableType] = [_facts(view), Text(), Text(_RATES), _rates(view, rows)]
-    parts += [Text(f"Rejections at {level_text(at)} by what the tests look at, and scores"), _verdicts(view, rows, at)]
+    parts += [Text(f"Rejections at {level_text(at)} by what the tests look at, and scores"), _verdicts(view, rows)]
     parts += [Text(sentence) for sentence in findings(view, at)]
-    parts += [Text(), *(Text(note, style="dim") for note in _notes(view, at))]
+    parts += [Text(), *(Text(note, style="dim") for note in _notes(view))]
     return Group(*parts)
 
 
@@ -88,7 +88,7 @@ def _rates(view: BacktestView, rows: list[MethodRow]) -> Table:
     return open_table("", columns, body, names=1)
 
 
-def _verdicts(view: BacktestView, rows: list[MethodRow], level: float) -> Table:
+def _verdicts(view: BacktestView, rows: list[MethodRow]) -> Table:
     ranked = view.ranking_score is not None
     sets = any(row.in_sets is not None for row in rows)
     columns = [
@@ -105,18 +105,14 @@ def _verdicts(view: BacktestView, rows: list[MethodRow], level: float) -> Table:
         cells = [DASH if row.rank is None else str(row.rank), short_name(row.method, longest=_LONGEST)]
         cells += [percent_text(share, digits=0) for share in (*shares, row.all_rejected)]
         if ranked:
-            cells.append(DASH if row.score is None else _score(row.score, view.ranking_score))
+            cells.append(score_text(row.score, view.ranking_score))
         if sets:
             cells.append(f"{row.in_sets}/{len(view.series)}")
         body.append(cells)
     return open_table("", columns, body, names=2)
 
 
-def _score(score: float, name: str | None) -> str:
-    return f"{score:.3e}" if name == "tick" else f"{score:.4f}"
-
-
-def _notes(view: BacktestView, level: float) -> list[str]:
+def _notes(view: BacktestView) -> list[str]:
     notes = []
     if view.tests:
         about = percent_text(view.size, digits=0)
