@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,12 @@ def var(
         ),
     ],
     method: Annotated[
-        str, typer.Option("--method", metavar="NAME,...", help="Methods; `riskops describe forecasters` lists them.")
+        str,
+        typer.Option(
+            "--method",
+            metavar="NAME,...",
+            help="all, or some: `riskops describe forecasters` lists them; monte_carlo_MODEL is a simulation model.",
+        ),
     ] = "all",
     level: Annotated[
         list[float] | None,
@@ -59,7 +64,7 @@ def var(
     levels = tuple(level or (0.99,))
     found = assess(
         returns,
-        methods="all" if names == ["all"] else names,
+        methods="all" if names == ["all"] else [_method(name) for name in names],
         level=levels,
         horizon=horizon,
         window=window,
@@ -75,3 +80,11 @@ def var(
     show(assessment_table(found))
     for text in advice.to_numpy().tolist():
         show(text)
+
+
+def _method(name: str) -> Any:
+    """A method by its name; ``monte_carlo_heston`` is Monte Carlo by the model ``heston``."""
+    from riskops.run.backtest.prepare import method_of
+
+    prefix = "monte_carlo_"
+    return method_of({"kind": "monte_carlo", "model": name.removeprefix(prefix)} if name.startswith(prefix) else name)
