@@ -288,7 +288,11 @@ def load_backtest(path: str | Path, *, overrides: Sequence[str] = ()) -> Backtes
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: is no mapping of keys; a backtest begins with job: {JOB} and market:")
-    return validated(BacktestConfig, overridden(data, overrides), {"directory": str(Path(path).parent)})
+    data = overridden(data, overrides)
+    if data.get("job") != JOB:  # or every key of the other kind would be a line
+        found = f"{data['job']!r} is not" if "job" in data else "is missing; expected"
+        raise ConfigError(f"job: {found} {JOB}")
+    return validated(BacktestConfig, data, {"directory": str(Path(path).parent)})
 
 
 def backtest_from_mapping(mapping: Mapping[str, Any]) -> BacktestConfig:

@@ -60,7 +60,10 @@ def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     if not isinstance(data, dict):
         found = "is empty" if data is None else f"holds {type(data).__name__}, not a mapping of keys"
         raise ConfigError(f"{path}: {found}; a configuration begins with market: and portfolios:")
-    return validated(Config, overridden(data, overrides), {"directory": str(Path(path).parent)})
+    data = overridden(data, overrides)
+    if data.get("job", "market_risk") != "market_risk":  # or every key of the other kind would be a line
+        raise ConfigError(f"job: {data['job']!r} is not market_risk")
+    return validated(Config, data, {"directory": str(Path(path).parent)})
 
 
 def config_from_mapping(mapping: Mapping[str, Any]) -> Config:
