@@ -34,6 +34,9 @@ __all__ = [
     "window_starts",
 ]
 
+#: The fourth power of a return of this size, or of its inverse, is still a number; nothing that is traded comes near.
+_SMALLEST = 1e-60
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -137,7 +140,7 @@ class Forecaster(Protocol):
 
 
 def check_sample(method: str, returns: Floats, *, least: int) -> Floats:
-    """Return a sample of finite returns that is long enough and not constant."""
+    """Return a sample of finite returns that is long enough, not constant, and of a size whose powers are numbers."""
     if returns.ndim != 1 or len(returns) < least:
         raise InputError(f"{method}: {returns.size} returns are too few; at least {least} are needed")
     bad = np.flatnonzero(~np.isfinite(returns))
@@ -146,6 +149,12 @@ def check_sample(method: str, returns: Floats, *, least: int) -> Floats:
     if np.all(returns == returns[0]):
         raise InputError(
             f"{method}: all {len(returns)} returns are {float(returns[0])!r}; a constant has no risk to fit"
+        )
+    largest = float(np.abs(returns).max())
+    if not _SMALLEST <= largest <= 1.0 / _SMALLEST:
+        raise InputError(
+            f"{method}: the largest return is {largest:.3g}, not between {_SMALLEST:g} and {1.0 / _SMALLEST:g};"
+            " scale the returns"
         )
     return returns
 

@@ -30,7 +30,6 @@ _SMALL = 1e-3
 _ORDERS = np.arange(1.0, 9.0)
 #: Where the slope of the profile likelihood is looked at: ``shape / scale`` times the largest excess.
 _NEGATIVE = -(1.0 - 10.0 ** np.arange(-12.0, 0.0, 0.25))
-_STEP = 10.0**0.25
 #: At or below this shape the likelihood is not regular: its estimates have no normal errors (Smith 1985).
 _REGULAR = -0.5
 
@@ -211,6 +210,7 @@ def fit_pareto(
 
 def fit_sorted(ordered: Floats, threshold: float, estimator: str) -> ParetoFit:
     """:func:`fit_pareto` of finite losses in ascending order."""
+    threshold += 0.0  # a return of zero is a loss of 0.0, not of -0.0
     excesses = ordered[np.searchsorted(ordered, threshold, side="right") :] - threshold
     if len(excesses) < FEWEST_EXCEEDANCES:
         raise InputError(

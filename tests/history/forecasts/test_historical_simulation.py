@@ -265,6 +265,10 @@ def test_names_and_records() -> None:
             "historical: 1 returns are too few; at least 2 are needed",
         ),
         (
+            lambda: Historical().fit(1e-200 * np.arange(9.0), levels=(0.9,), days=1),
+            "historical: the largest return is 8e-200, not between 1e-60 and 1e+60; scale the returns",
+        ),
+        (
             lambda: (
                 Historical().fit(sample(300), levels=(0.9,), days=10).predict(sample(300), np.array([300]), window=9)
             ),

@@ -169,7 +169,7 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match=r"threshold: 3 of 100 losses are above .*, and a tail needs 10"):
         fit_pareto(y, threshold=float(np.sort(y)[-4]))
     with pytest.raises(InputError, match=r"threshold: all 20 losses above 0 are equal"):
-        fit_pareto(np.ones(20), threshold=0.0)
+        fit_pareto(np.ones(20), threshold=-0.0)
     with pytest.raises(InputError, match=r"threshold: the likelihood of the 50 excesses has no maximum"):
         fit_pareto(1.0 - (np.arange(50.0) / 60.0) ** 3, threshold=0.0)
     with pytest.raises(InputError, match="give either the threshold or the number"):
