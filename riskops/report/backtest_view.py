@@ -257,11 +257,33 @@ class BacktestView:
         right = None if first is None else (found[first] == 0.0).sum(axis=1)
         return shares, _means(found, axis=(0, 2)), (~np.isnan(found)).sum(axis=(0, 2)), right
 
-    def in_sets(self, level: float) -> npt.NDArray[np.int64] | None:
-        """In how many series' confidence set each method is; None where the results have none."""
+    @property
+    def sets(self) -> int:
+        """The number of model confidence sets of a level: one a series, or one of all series together; 0: none."""
         if "in_confidence_set" not in self.results:
+            return 0
+        return len(self.series) if self.series_dim in self.results["in_confidence_set"].dims else 1
+
+    def in_sets(self, level: float) -> npt.NDArray[np.int64] | None:
+        """In how many of the confidence sets each method is; None where there are none."""
+        if not self.sets:
             return None
-        return self.values("in_confidence_set", ("method", "series"), level=level).astype(np.int64).sum(axis=1)
+        single = self.series_dim not in self.results["in_confidence_set"].dims
+        dims = ("method",) if single else ("method", "series")
+        inside = self.values("in_confidence_set", dims, level=level).astype(np.int64)
+        return inside.reshape(len(self.methods), -1).sum(axis=1)
+
+    def set_text(self, row: MethodRow, *, between: str) -> str:
+        """In which sets a method is: yes or no where there is one, else how many of how many."""
+        if row.in_sets is None:
+            return DASH
+        return f"{row.in_sets}{between}{self.sets}" if self.sets > 1 else "yes" if row.in_sets else "no"
+
+    def whose_sets(self) -> str:
+        """What the sets are of, after the words ``the confidence set``."""
+        if self.sets > 1:
+            return f" of all {self.sets} series"
+        return " of all series together" if len(self.series) > 1 else ""
 
     def ensemble(self) -> str | None:
         """The method that combines the others; None where there is none."""

@@ -202,6 +202,14 @@ def test_what_is_missing_leaves_its_section_out(
     assert "nan" not in re.sub(r"<[^>]*>", "", without_scripts(page)).lower().split()
 
 
+def test_one_confidence_set_for_all_series(results: xr.Dataset, tmp_path: Path) -> None:
+    pooled = results.assign(in_confidence_set=results["in_confidence_set"].isel(asset=1, drop=True))
+    page = written(pooled, tmp_path)
+    assert [row[-1] for row in tables(section(page, "ranking"))[0]] == ["yes", "no", "no"]
+    assert "A model confidence set of all series together holds the best method" in page
+    assert "In set" not in section(page, "tests")
+
+
 def test_failures_are_told(results: xr.Dataset, tmp_path: Path) -> None:
     held = results.isel(asset=[0, 1]).copy(deep=True)
     held["forecast_failed"][1, 0, :40] = True

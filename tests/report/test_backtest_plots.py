@@ -142,6 +142,8 @@ def test_the_ranking_is_by_the_score_and_marks_the_set(results: xr.Dataset) -> N
     assert [fill != "white" for fill in dots["fill"]] == (sets == 2).tolist() == [True, False, False]
     one = data(score_ranking(results, **AT), "Scatter")
     np.testing.assert_allclose(one["score"], np.sort(results["score"].sel(asset="INDEX", level=0.95).values[0]))
+    pooled = results.assign(in_confidence_set=results["in_confidence_set"].isel(asset=1, drop=True))
+    assert data(score_ranking(pooled, level=0.99), "Scatter")["sets"] == ["1 of 1", "0 of 1", "0 of 1"]
     bare = score_ranking(results.drop_vars("in_confidence_set"), level=0.99)
     assert data(bare, "Scatter")["sets"] == ["", "", ""]
     with pytest.raises(InputError, match=r"^score_name: 'tick' is not among fissler_ziegel$"):

@@ -112,6 +112,14 @@ def test_what_is_missing_is_left_out(results: xr.Dataset, missing: tuple[str, ..
     assert len(cells(text, "thin")) == 2
 
 
+def test_one_confidence_set_for_all_series(results: xr.Dataset) -> None:
+    pooled = results.assign(in_confidence_set=results["in_confidence_set"].isel(asset=1, drop=True))
+    text = as_text(backtest_table(pooled, level=0.99))
+    assert [cells(text, method)[1][-1] for method in ("right", "ensemble", "thin")] == ["yes", "no", "no"]
+    assert "Set: whether in the model confidence set" in text
+    assert findings(BacktestView(pooled), 0.99)[-1].endswith("; right is in the confidence set of all series together.")
+
+
 def test_many_methods_and_levels_fit_the_terminal(results: xr.Dataset) -> None:
     levels = [0.9, 0.925, 0.95, 0.96, 0.97, 0.975, 0.98, 0.99, 0.995, 0.999]
     wide = results.isel(level=[0] * 10).assign_coords(level=levels)

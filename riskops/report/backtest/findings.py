@@ -79,9 +79,8 @@ def _scored(view: BacktestView, rows: Sequence[MethodRow]) -> str:
     if joint is not None and joint is not ranked[0]:
         words += f" and {joint.method} number {joint.rank}, rejected in {_percent(joint.all_rejected)} of its tests"
     if all(row.in_sets is not None for row in rows):
-        series = len(view.series)
-        kept = [row.method for row in rows if row.in_sets == series]
-        where = "the confidence set" if series == 1 else f"the confidence set of all {series} series"
+        kept = [row.method for row in rows if row.in_sets == view.sets]
+        where = f"the confidence set{view.whose_sets()}"
         words += f"; {_names(kept)} {'is' if len(kept) == 1 else 'are'} in {where}" if kept else f"; none is in {where}"
     return words + "."
 

@@ -51,7 +51,7 @@ def ranking_tables(view: BacktestView, level: float) -> list[dict[str, Any]]:
                 "families": [percent_text(row.rejected.get(family), digits=0) for family in view.families],
                 "all": percent_text(row.all_rejected, digits=0),
                 "score": score_text(row.score, view.ranking_score),
-                "sets": DASH if row.in_sets is None else f"{row.in_sets} of {len(view.series)}",
+                "sets": view.set_text(row, between=" of "),
             }
             for row in view.rows(one)
         ]
@@ -62,6 +62,7 @@ def ranking_tables(view: BacktestView, level: float) -> list[dict[str, Any]]:
 def judged_tables(view: BacktestView, level: float) -> list[dict[str, Any]]:
     """For each level, the given one first, a table a series: breaches, score, confidence set and all p-values."""
     whole = ("method", "series")
+    by_series = "in_confidence_set" in view.results and view.series_dim in view.results["in_confidence_set"].dims
     found = []
     for one in [level, *(other for other in view.levels if other != level)]:
         breaches, days = (view.values(name, whole, level=one) for name in ("breaches", "forecasts"))
@@ -69,7 +70,7 @@ def judged_tables(view: BacktestView, level: float) -> list[dict[str, Any]]:
         rejected = view.values("rejected", ("method", "series", "test"), level=one) if view.tests else None
         ranked = view.ranking_score is not None
         score = view.values("score", whole, level=one, score_name=view.ranking_score) if ranked else None
-        inside = view.values("in_confidence_set", whole, level=one) if "in_confidence_set" in view.results else None
+        inside = view.values("in_confidence_set", whole, level=one) if by_series else None
         tables = []
         for s, series in enumerate(view.series):
             rows = []

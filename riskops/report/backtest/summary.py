@@ -90,7 +90,7 @@ def _rates(view: BacktestView, rows: list[MethodRow]) -> Table:
 
 def _verdicts(view: BacktestView, rows: list[MethodRow]) -> Table:
     ranked = view.ranking_score is not None
-    sets = any(row.in_sets is not None for row in rows)
+    sets = view.sets > 0
     columns = [
         "#",
         "Method",
@@ -107,7 +107,7 @@ def _verdicts(view: BacktestView, rows: list[MethodRow]) -> Table:
         if ranked:
             cells.append(score_text(row.score, view.ranking_score))
         if sets:
-            cells.append(f"{row.in_sets}/{len(view.series)}")
+            cells.append(view.set_text(row, between="/"))
         body.append(cells)
     return open_table("", columns, body, names=2)
 
@@ -123,7 +123,8 @@ def _notes(view: BacktestView) -> list[str]:
     if view.ranking_score is not None:
         name = "tick loss" if view.ranking_score == "tick" else "Fissler-Ziegel score"
         notes.append(f"Score: the {name}, mean over days and series, lower is better; # is the rank by it.")
-    if "in_confidence_set" in view.results:
+    if view.sets:
         held = percent_text(1 - float(view.attrs.get("confidence_set", 0.25)), digits=0)
-        notes.append(f"Set: in how many series' model confidence set, which holds the best method with {held}.")
+        whose = "in how many series'" if view.sets > 1 else "whether in the"
+        notes.append(f"Set: {whose} model confidence set, which holds the best method with {held}.")
     return notes

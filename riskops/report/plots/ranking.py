@@ -27,7 +27,7 @@ def score_ranking(
         ``score`` (score_name, method, series, level), as :func:`riskops.scores` gives it or a run holds it, and with it
         ``in_confidence_set`` where there is one.
     series
-        One series; by default the mean over all, each of which has a confidence set of its own.
+        One series; by default the mean over all.
     level
         Which level; by default 99 % where it is there, else the highest but one.
     score
@@ -36,8 +36,8 @@ def score_ranking(
     Returns
     -------
     bokeh.plotting.figure
-        A line from zero for each method, the best on top. Filled: in the confidence set, of every series where there
-        are several; with several, the number of sets is written beside. A method without a score is not drawn.
+        A line from zero for each method, the best on top. Filled: in the confidence set; where each series has its own
+        in all of them, and the number of sets is written beside. A method without a score is not drawn.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def score_ranking(
     y = names_axis(plot, names)
     ends = np.array([found[m] - found[ranked[0]] for m in ranked])
     plot.segment(x0=0.0, x1=ends, y0=y, y1=y, line_color=BLUE, line_width=2, line_alpha=0.45)
-    sets, of = _sets(view, level, series)
+    sets, of, whose = _sets(view, level, series)
     whole = [sets is not None and int(sets[m]) == of for m in ranked]
     source = models.ColumnDataSource(
         {
@@ -83,7 +83,7 @@ def score_ranking(
             look = {"text_font_size": "11px", "text_color": INK, "text_baseline": "middle", "x_offset": 9}
             plot.text("x", "y", text="sets", source=source, **look)
         entries = []
-        for text, colour in ((_inside(of), BLUE), ("not", "white")):
+        for text, colour in ((f"in the confidence set{whose}", BLUE), ("not", "white")):
             shown = plot.scatter([0.0], [-9.0], size=9, fill_color=colour, line_color=BLUE, line_width=1.5)
             entries.append((text, shown))
         key_above(plot, entries)
@@ -95,14 +95,8 @@ def score_ranking(
     return plot
 
 
-def _sets(view: BacktestView, level: float, series: str | None) -> tuple[Any, int]:
-    """In how many confidence sets each method is, and of how many."""
-    if "in_confidence_set" not in view.results:
-        return None, 0
-    if series is None:
-        return view.in_sets(level), len(view.series)
-    return view.values("in_confidence_set", ("method",), series=series, level=level).astype(np.int64), 1
-
-
-def _inside(of: int) -> str:
-    return "in the confidence set" + (" of every series" if of > 1 else "")
+def _sets(view: BacktestView, level: float, series: str | None) -> tuple[Any, int, str]:
+    """In how many confidence sets each method is, of how many, and whose they are."""
+    if series is None or view.sets < 2:
+        return view.in_sets(level), view.sets, view.whose_sets()
+    return view.values("in_confidence_set", ("method",), series=series, level=level).astype(np.int64), 1, ""
