@@ -79,7 +79,7 @@ def test_a_method_without_a_score_is_not_ranked(results: xr.Dataset) -> None:
 def test_findings_are_made_from_the_figures(results: xr.Dataset) -> None:
     said = findings(BacktestView(results), 0.99)
     assert said == [
-        "At 99 %, breaches come on 1.20 % (right) to 4.28 % (thin) of days; 1 % are expected.",
+        "At 99 %, 1.20 % (right) to 4.28 % (thin) of the forecasts are breached; 1 % is expected.",
         "The number of breaches is compatible with the level (kupiec) on every one of the 2 series for right; on most "
         "series it is not for ensemble and thin.",
         "Of all tests and series right is rejected in the fewest, 0 %, and thin in the most, 100 %; a method that is "
@@ -89,7 +89,7 @@ def test_findings_are_made_from_the_figures(results: xr.Dataset) -> None:
     ]
     one = results.isel(asset=[0]).isel({"method": [1]}).drop_vars(["score", "in_confidence_set"])
     assert findings(BacktestView(one), 0.99) == [
-        "At 99 %, breaches come on 4.33 % of days; 1 % are expected.",
+        "At 99 %, 4.33 % of the forecasts are breached; 1 % is expected.",
         "No method has a number of breaches compatible with the level (kupiec) on its series; on most series it is not "
         "for thin.",
     ]

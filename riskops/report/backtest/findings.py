@@ -21,7 +21,7 @@ def findings(view: BacktestView, level: float) -> list[str]:
     >>> from riskops.report.example import example_backtest
     >>> view = BacktestView(example_backtest())
     >>> findings(view, 0.95)[0]
-    'At 95 %, breaches come on 5.10 % (right) to 11.54 % (thin) of days; 5 % are expected.'
+    'At 95 %, 5.10 % (right) to 11.54 % (thin) of the forecasts are breached; 5 % is expected.'
     """
     rows = view.rows(level)
     said = [_breaches(rows, level), _coverage(view, rows), _rejected(view, rows), _scored(view, rows)]
@@ -35,10 +35,10 @@ def _breaches(rows: Sequence[MethodRow], level: float) -> str:
     (low, fewest), (high, most) = rated[0], rated[-1]
     expected = level_text(float(f"{1 - level:.12g}"))
     if len(rated) == 1:
-        return f"At {level_text(level)}, breaches come on {_share(low)} of days; {expected} are expected."
+        return f"At {level_text(level)}, {_share(low)} of the forecasts are breached; {expected} is expected."
     return (
-        f"At {level_text(level)}, breaches come on {_share(low)} ({fewest}) to {_share(high)} ({most}) of days; "
-        f"{expected} are expected."
+        f"At {level_text(level)}, {_share(low)} ({fewest}) to {_share(high)} ({most}) of the forecasts are breached; "
+        f"{expected} is expected."
     )
 
 
