@@ -40,6 +40,7 @@ def backtest(
         whose variables the forecasts have.
     simulations
         How many simulations of the null a p-value stands on; 0: none. A size times one more than it should be whole.
+        Those of the two regressions stand on 999 at most, as every simulation is a regression.
     size
         The size that ``rejected`` is for.
     seed

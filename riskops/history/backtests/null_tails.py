@@ -142,7 +142,7 @@ def drawn_excesses(n: int, level: float, degrees: float, simulations: int, seed:
     return Excesses(offsets, day, excess)
 
 
-@lru_cache(maxsize=8)  # the largest, 10,000 samples of 7,000 days at 95 %, take 42 MB
+@lru_cache(maxsize=16)  # the largest, 10,000 samples of 7,000 days at 95 %, take 42 MB
 def _depths(n: int, level: float, simulations: int, seed: int) -> tuple[Integers, npt.NDArray[np.int32], Floats]:
     """Simulated breaches: where each sample's begin, the day of each, and minus the log of its severity."""
     drawn = severities(n, level, simulations, seed)

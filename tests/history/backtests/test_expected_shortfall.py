@@ -13,7 +13,7 @@ from scipy import integrate, optimize, stats
 from riskops.errors import InputError
 from riskops.history.backtests import acerbi_szekely, calibration, costanzino_curran, exceedance_residuals, regression
 from riskops.history.backtests.acerbi_szekely import critical_value, z1, z2, z3
-from riskops.history.backtests.base import Backtest, Outcomes
+from riskops.history.backtests.base import Backtest, Outcomes, tail_probability
 from riskops.history.backtests.calibration import conditional_calibration, general_calibration, hommel
 from riskops.history.backtests.costanzino_curran import cumulative_violations, du_escanciano
 from riskops.history.backtests.exceedance_residuals import bootstrapped_exceedance_residuals
@@ -26,6 +26,7 @@ from riskops.history.backtests.null_tails import (
     tail_shortfall,
 )
 from riskops.history.backtests.regression import intercept_regression, joint_regression, shortfall_regression
+from riskops.history.backtests.tail_regression import quantile_line
 from riskops.rng import fill_uniforms, tile_counters
 
 FILES = (acerbi_szekely, exceedance_residuals, costanzino_curran, calibration, regression)
@@ -192,6 +193,42 @@ def test_the_joint_regression_minimises_its_losses() -> None:
     np.testing.assert_allclose(covariance, other.cov_params(), rtol=1e-6)
     wald = other.wald_test((np.eye(2), np.array([0.0, 1.0])), use_f=False, scalar=True)
     assert shortfall_regression(o.losses, shortfall, level=0.9) == pytest.approx((wald.statistic, wald.pvalue))
+
+
+@pytest.mark.parametrize(("n", "level"), [(120, 0.95), (400, 0.9), (1_500, 0.99)])
+def test_the_quantile_line_is_that_of_a_linear_programme(n: int, level: float) -> None:
+    for seed in range(5):
+        o = sample(n, level, 5.0, seed=seed)
+        over, relative = 1.0 / o.expected_shortfall, o.losses / o.expected_shortfall
+        work = np.empty((2, n)), np.empty(n, np.int64)
+        found = quantile_line(over, relative, n, tail_probability(level), over.sum(), *work)
+        design = np.stack([over, np.ones(n)])
+        right = tail_probability(level) * design.sum(axis=1)
+        dual = optimize.linprog(-relative, A_eq=design, b_eq=right, bounds=(0.0, 1.0), method="highs-ds")
+        np.testing.assert_allclose(found, -dual.eqlin.marginals, rtol=1e-7, atol=1e-9)
+
+
+def test_the_intercept_test_is_a_weighted_regression_on_a_constant() -> None:
+    o = sample(400, 0.9, 5.0, seed=7)
+    shortfall = o.expected_shortfall
+    quantile, _, _ = joint_regression(o.losses, shortfall, level=0.9)
+    line = quantile[0] + quantile[1] * shortfall
+    import statsmodels.api as sm
+
+    left = line + np.maximum(o.losses - line, 0.0) / 0.1 - shortfall
+    other = sm.WLS(left, np.ones(400), weights=shortfall**-2.0).fit(cov_type="HC1")
+    found = intercept_regression(o.losses, shortfall, level=0.9)
+    assert found == pytest.approx((other.tvalues[0], other.pvalues[0]))
+
+
+def test_days_far_below_the_quantile_do_not_matter_to_the_regressions() -> None:
+    """So simulated samples are held above a cut only."""
+    for n, level in ((250, 0.975), (1_000, 0.95), (2_500, 0.99)):
+        o = sample(n, level, 5.0, seed=n)
+        cut = law(5.0).isf(tail_probability(regression._held(n, level))) / tail_shortfall(level, 5.0)
+        whole = regression._observed(o.losses, o.expected_shortfall, level)
+        assert regression._observed(o.losses, o.expected_shortfall, level, cut=cut) == pytest.approx(whole, rel=1e-9)
+        assert np.mean(o.losses / o.expected_shortfall > cut) < 0.5
 
 
 def test_the_intercept_is_the_shortfall_of_what_is_left() -> None:

@@ -47,6 +47,19 @@ def test_size_by_simulation_in_a_regulators_sample(level: float, degrees: float)
         assert low - (6 if level == 0.99 else 0) <= count <= high, (name, count)
 
 
+REGRESSIONS = ("shortfall_regression", "shortfall_intercept")
+
+
+@pytest.mark.parametrize(("n", "level", "degrees"), [(250, 0.975, 5.0), (500, 0.95, math.inf)])
+def test_size_of_regressions_by_simulation_with_few_days_in_the_tail(n: int, level: float, degrees: float) -> None:
+    """Where the asymptotic law of the strict one rejects three times too often and more."""
+    low, high = bounds(300)
+    for name, count in rejections(REGRESSIONS, n, level, degrees, 300, simulated=True).items():
+        assert low <= count <= high, (name, count)
+    asymptotic = rejections(REGRESSIONS[:1], n, level, degrees, 100, simulated=False)
+    assert asymptotic["shortfall_regression"] > 10
+
+
 def test_the_bootstrap_does_not_reject_too_often() -> None:
     found = rejections(("exceedance_residuals",), 500, 0.95, 5.0, 200, simulated=True)
     assert 2 <= found["exceedance_residuals"] <= bounds(200)[1]
@@ -70,15 +83,14 @@ def test_size_by_simulation_in_many_samples(n: int, degrees: float) -> None:
 #: At 97.5 %, 1,000 days of normal losses, VaR and ES a quarter too low: the share of samples that is rejected at least.
 POWER = {
     "z1": 0.8, "z2": 0.95, "z3": 0.95, "exceedance_residuals": 0.8, "costanzino_curran": 0.95, "calibration": 0.8,
-    "calibration_one_sided": 0.95, "calibration_general": 0.8,
+    "calibration_one_sided": 0.95, "calibration_general": 0.8, "shortfall_intercept": 0.8,
 }  # fmt: skip
 
 
 def test_power_against_a_tail_that_is_a_quarter_too_low() -> None:
     for name, count in rejections(tuple(POWER), 1_000, 0.975, math.inf, 40, share=0.75, simulated=True).items():
         assert count >= POWER[name] * 40, (name, count)
-    regressions = ("shortfall_regression", "shortfall_intercept")
-    for name, count in rejections(regressions, 1_000, 0.975, math.inf, 40, share=0.75, simulated=False).items():
+    for name, count in rejections(REGRESSIONS, 1_000, 0.975, math.inf, 40, share=0.75, simulated=False).items():
         assert count >= 0.8 * 40, (name, count)
 
 
