@@ -123,9 +123,10 @@ def compute_backtest(
     forecasts, judged = (
         part.assign({name: array.copy(data=next(arrays)) for name, array in part.items()}) for part in parts
     )
+    taken = forecasts["fit_seconds"].sum(str(forecasts["fit_seconds"].dims[1]), skipna=False)
+    # the ensemble fits nothing
     seconds = {
-        str(method): round(float(forecasts["fit_seconds"].sel({"method": method}).sum()), 3)
-        for method in forecasts["method"].values
+        str(method): round(float(taken[m]), 3) for m, method in enumerate(taken["method"].values) if taken[m] >= 0
     }
     forecasts = forecasts.drop_vars("fit_seconds")
     empty = [
