@@ -89,21 +89,26 @@ class Caviar:
 
     @property
     def name(self) -> str:
+        """The method's name in results."""
         return f"caviar_{self.dynamics}" + (f"_seed_{self.seed}" if self.seed != SEED else "")
 
     @property
     def estimated(self) -> bool:
+        """Coefficients and multiple are held fixed between fits; the quantile is not."""
         return True
 
     @property
     def least(self) -> int:
+        """The fewest returns; over several days, as many sums."""
         return LEAST
 
     def horizon_rule(self, days: int) -> str:
-        check_integer("horizon", days, at_least=1)
+        """One day ahead, or from sum to sum of days that do not overlap."""
+        check_integer("days", days, at_least=1)
         return "one day ahead" if days == 1 else "sums of days that do not overlap"
 
     def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> CaviarFit:
+        """Fit the recursion of each level by the tick loss, and the multiple of its shortfall."""
         check_sample(self.name, returns, least=LEAST)
         sums = _sums(returns, days)
         if len(sums) < LEAST:
@@ -135,6 +140,7 @@ class Caviar:
         )
 
     def record(self) -> dict[str, Any]:
+        """The kind and all settings."""
         return {"kind": f"caviar_{self.dynamics}", "seed": self.seed}
 
 
@@ -157,6 +163,7 @@ class CaviarFit:
 
     @property
     def parameters(self) -> Mapping[str, float]:
+        """Coefficients and multiple of each level, in the units of the returns."""
         power = 2 if self.dynamics == "indirect_garch" else 1
         named: dict[str, float] = {}
         for level, values, multiple in zip(self.levels, self.coefficients.tolist(), self.multiple, strict=True):

@@ -52,9 +52,9 @@ class GarchForecaster:
     Notes
     -----
     Quasi maximum likelihood by ``arch``; the recursion begins with the weighted mean of the first 75 squared deviations
-    (:func:`riskops.history.forecasts.recursion.presample_variance`). An EGARCH whose filter is unstable is
-    fitted again with ``alpha`` at least 0.01 and ``beta`` at most 0.999, and a note says so; a fit without a sound
-    maximum is refused.
+    (:func:`riskops.history.forecasts.recursion.presample_variance`). An EGARCH whose filter is unstable,
+    or whose first estimate is no sound maximum, is fitted again with ``alpha`` at least 0.01 and ``beta`` at most
+    0.999, and a note says so; a fit without a sound maximum is refused.
 
     References
     ----------
