@@ -134,7 +134,7 @@ def note_rows(view: BacktestView) -> list[dict[str, Any]]:
     if "forecast_notes" not in view.results:
         return []
     said: dict[tuple[str, str], dict[str, int]] = {}
-    for method, series, note, fits in forecast_notes(view.results.load()):
+    for method, series, note, fits in forecast_notes(view.results[["forecast_notes"]].load()):
         said.setdefault((method, note), {})[series] = fits
     return [
         {"method": method, "note": note, "series": _named(list(fits), view.series), "fits": f"{sum(fits.values()):,}"}
