@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskops.history.forecasts import list_forecasters
-from riskops.history.notes import forecast_notes
 from riskops.report.backtest_view import BacktestView, family_of, score_text
 from riskops.report.formatting import DASH, percent_text
 from riskops.report.plots.p_values import p_value_text
@@ -131,6 +129,8 @@ def weight_table(view: BacktestView, level: float) -> list[tuple[str, list[str]]
 
 def note_rows(view: BacktestView) -> list[dict[str, Any]]:
     """What the methods had to tell, the same words of several series in one row."""
+    from riskops.history.notes import forecast_notes  # here, as all of history comes with it
+
     if "forecast_notes" not in view.results:
         return []
     said: dict[tuple[str, str], dict[str, int]] = {}
@@ -173,6 +173,8 @@ def test_rows(view: BacktestView) -> list[dict[str, str]]:
 
 def method_rows(view: BacktestView, fit_seconds: Mapping[str, float] | None) -> list[dict[str, str]]:
     """Each method with a line about it, its settings, how it reaches the horizon and the seconds that it took."""
+    from riskops.history.forecasts import list_forecasters
+
     records = json.loads(str(view.attrs.get("methods", "[]")))
     members = [method for method in view.methods if method != view.ensemble()]
     settings = dict(zip(members, records, strict=True)) if len(records) == len(members) else {}
