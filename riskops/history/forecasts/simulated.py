@@ -122,7 +122,9 @@ def sample_tail(losses: Floats, *, levels: Sequence[float]) -> SampleTail:
         raise InputError(f"losses: dims {losses.shape} are not a sample")
     descending = np.sort(losses)[::-1]
     if not (math.isfinite(descending[0]) and math.isfinite(descending[-1])):
-        raise InputError("losses: the simulated losses are not all finite; the fitted model explodes")
+        raise InputError(
+            "losses: the simulated losses are not all finite, so the fitted model explodes; take a longer window"
+        )
     rows = np.empty((4, len(levels)))
     for i, level in enumerate(levels):
         quantile, shortfall = quantile_and_shortfall(descending, level, n)

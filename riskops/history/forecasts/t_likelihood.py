@@ -99,7 +99,7 @@ def fit_t(losses: Floats, *, skewed: bool, method: str) -> TFit:
         equal = int(np.unique(losses, return_counts=True)[1].max())
         raise InputError(
             f"{method}: the likelihood of {len(losses)} returns has no maximum that can be found"
-            f" ({equal} of them are equal)"
+            f" ({equal} of them are equal); take a longer window or another method"
         )
     return TFit(
         location=float(centre) + unit * float(best.x[0]),
