@@ -16,13 +16,14 @@ from numba import njit
 from scipy.special import chdtrc, ndtri
 
 from riskops.history.backtests.base import Backtest, BacktestResult, Outcomes, tail_probability
+from riskops.history.backtests.null_tails import with_probability
 from riskops.history.backtests.simulated import monte_carlo_p_value, shared, tie_break
 from riskops.history.forecasts.base import Floats
 from riskops.rng import fill_normals, tile_counters
 
 __all__ = ["berkowitz", "berkowitz_tail"]
 
-_STREAM = 5_002
+_STREAM = 5_005
 _ROWS = 64
 #: The autoregression's coefficient lies inside (-this, this).
 _LARGEST = 0.999999
@@ -273,27 +274,29 @@ def _tail_null(n: int, level: float, simulations: int, seed: int) -> Floats:
 
 
 def _simulate(outcomes: Outcomes, observed: float, simulations: int, seed: int) -> float:
-    null = shared(_full_null, len(outcomes.losses), simulations, seed)
-    return monte_carlo_p_value(null, observed, tie_break=tie_break(outcomes, "berkowitz", seed))
+    o = with_probability(outcomes)
+    null = shared(_full_null, len(o.losses), simulations, seed)
+    return monte_carlo_p_value(null, observed, tie_break=tie_break(o, "berkowitz", seed))
 
 
 def _simulate_tail(outcomes: Outcomes, observed: float, simulations: int, seed: int) -> float:
-    null = shared(_tail_null, len(outcomes.losses), outcomes.level, simulations, seed)
-    return monte_carlo_p_value(null, observed, tie_break=tie_break(outcomes, "berkowitz_tail", seed))
+    o = with_probability(outcomes)
+    null = shared(_tail_null, len(o.losses), o.level, simulations, seed)
+    return monte_carlo_p_value(null, observed, tie_break=tie_break(o, "berkowitz_tail", seed))
 
 
 BACKTESTS = (
     Backtest(
         "berkowitz",
         "The whole forecast distribution is right, whatever came the day before (the same at every level).",
-        lambda o: berkowitz(o.probability),
+        lambda o: berkowitz(with_probability(o).probability),
         _simulate,
         needs=("forecast_value_at_risk", "forecast_probability"),
     ),
     Backtest(
         "berkowitz_tail",
         "The forecast distribution is right beyond the level.",
-        lambda o: berkowitz_tail(o.probability, level=o.level),
+        lambda o: berkowitz_tail(with_probability(o).probability, level=o.level),
         _simulate_tail,
         needs=("forecast_value_at_risk", "forecast_probability"),
     ),

@@ -169,7 +169,8 @@ def dynamic_quantile(breaches: Bools, value_at_risk: Floats, *, level: float, la
     where VaR is constant or no breach is among the lagged days, for such columns say nothing beyond the constant. This
     is the out-of-sample version, for forecasts whose parameters were not fitted to the days that are judged; the
     in-sample one would need the derivatives of the fitted quantile. In short samples the tail of the statistic is far
-    heavier than its asymptotic law: read the p-value by simulation, which holds the path of VaR fixed.
+    heavier than its asymptotic law: read the p-value by simulation. It holds the path of VaR fixed, so it is exact
+    where losses do not move VaR; where they do, as in a GARCH model, the size was measured to be right as well.
 
     Statistic and p-value are NaN where no day is left after the first ``lags``.
 

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -125,12 +126,15 @@ def tie_break(outcomes: Outcomes, name: str, seed: int) -> float:
     return (int.from_bytes(digest.digest(), "little") >> 11) * 2.0**-53
 
 
-_LOCKS: dict[object, Lock] = {}
+_LOCKS: WeakValueDictionary[object, Lock] = WeakValueDictionary()  # one lasts as long as somebody waits for it
+_GUARD = Lock()
 
 
 def shared(function: Callable[..., Any], *key: Any) -> Any:
     """Call a cached function so that threads that ask for the same at once compute it once."""
-    with _LOCKS.setdefault((function, *key), Lock()):
+    with _GUARD:
+        lock = _LOCKS.setdefault((function, *key), Lock())
+    with lock:
         return function(*key)
 
 

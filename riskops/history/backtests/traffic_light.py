@@ -213,12 +213,13 @@ def breaches_by_year(forecasts: xr.Dataset) -> xr.Dataset:
 
 
 def outcome_flags(forecasts: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Which forecasts have a realised loss, and of which of them VaR was breached."""
+    """Which forecasts have a realised loss, both finite, and of which of them VaR was breached."""
     validate(forecasts, "forecast_value_at_risk", "realised_loss")
     risk, loss = forecasts["forecast_value_at_risk"], forecasts["realised_loss"]
     if "level" not in risk.coords:
         raise InputError("forecast_value_at_risk: coordinate 'level' is missing")
-    valid: xr.DataArray = (risk.notnull() & loss.notnull()).transpose(*risk.dims)
+    finite = [xr.apply_ufunc(np.isfinite, array, dask="allowed") for array in (risk, loss)]
+    valid: xr.DataArray = (finite[0] & finite[1]).transpose(*risk.dims)
     return valid, valid & (loss > risk).transpose(*risk.dims)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from riskops.history.backtests.base import Outcomes
 from riskops.history.backtests.berkowitz import berkowitz, berkowitz_tail
+from riskops.history.backtests.registry import backtests
 
 
 def autoregression(n: int, rho: float, *, mean: float = 0.1, deviation: float = 1.1) -> np.ndarray:
@@ -78,3 +80,14 @@ def test_samples_that_cannot_carry_a_fit_are_nan() -> None:
     assert np.isnan(berkowitz(np.array([0.2, 0.7]))).all()
     assert np.isnan(berkowitz(np.full(100, 0.4))).all()
     assert np.isnan(berkowitz_tail(np.full(100, 0.999), level=0.99)).all()
+
+
+def test_days_without_a_distribution_are_left_out_of_a_battery() -> None:
+    numbers = np.random.default_rng(4)
+    known, gap = numbers.random(60), np.r_[7, 30]
+    probability, n = np.insert(known, gap, np.nan), 62
+    ones = np.ones(n)
+    for test in backtests(("berkowitz", "berkowitz_tail")):
+        found = test.run(Outcomes(0.5 * ones, ones, 1.2 * ones, probability, 0.95))
+        assert found == test.run(Outcomes(0.5 * ones[:60], ones[:60], 1.2 * ones[:60], known, 0.95))
+        assert np.isfinite(found).all()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from riskops.history.backtests import simulated
 from riskops.history.backtests.base import Outcomes
 from riskops.history.backtests.registry import backtests
 from riskops.history.backtests.simulated import breach_draws, breach_rows, monte_carlo_p_value
@@ -92,3 +98,19 @@ def test_rows_of_breaches_are_their_days() -> None:
     assert rows.offsets.tolist() == [0, 2]
     assert rows.positions.tolist() == [0, 2]
     assert rows.n == 3
+
+
+def test_threads_that_ask_at_once_compute_once_and_leave_no_lock_behind() -> None:
+    calls: list[int] = []
+
+    @lru_cache
+    def slow(number: int) -> int:
+        calls.append(number)
+        time.sleep(0.05)
+        return 2 * number
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: simulated.shared(slow, 21), range(4))) == [42] * 4
+    assert calls == [21]
+    gc.collect()
+    assert not [key for key in simulated._LOCKS if key == (slow, 21)]
