@@ -55,7 +55,7 @@ def joint_regression(losses: Floats, expected_shortfall: Floats, *, level: float
     tail, n = tail_probability(level), len(losses)
     design = np.stack([1.0 / expected_shortfall, np.ones(n)], axis=1)  # weighted: everything is over e
     relative, over = losses / expected_shortfall, np.ascontiguousarray(design[:, 0])
-    line = quantile_line(over, relative, n, tail, float(over.sum()), np.empty((2, n)), np.empty(n, np.int64))
+    line = quantile_line(over, relative, n, tail, float(over.sum()), np.empty((3, n)), np.empty(n, np.int64))
     quantile = np.array(line)
     fitted = over * quantile[0] + quantile[1]
     target = fitted + np.maximum(relative - fitted, 0.0) / tail

@@ -16,6 +16,7 @@ __all__ = ["quantile_line", "regressions"]
 
 _STEPS = 200
 _FLAT = 1e-12
+_MOVED, _GOLDEN = 1e-9, 0.6180339887498949
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -71,14 +72,16 @@ def quantile_line(a, r, days, tail, total, work, label):  # type: ignore[no-unty
     days, tail, total
         How many days there are, the probability beyond the quantile, and the sum of a over all days.
     work, label
-        Room for the days: ``(2, n)`` floats and ``(n,)`` integers.
+        Room for the days: ``(3, n)`` floats and ``(n,)`` integers.
     """
     size = len(r)
     above = math.floor(days * tail + 1e-9) + 1
     if size < above:
         return math.nan, math.nan
     for t in range(size):
-        work[0, t], work[1, t], label[t] = -r[t], 1.0, t
+        # moved by less than matters, each by its own bit: of three points on one line the search would see two only
+        work[2, t] = r[t] + _MOVED * ((t * _GOLDEN) % 1.0)
+        work[0, t], work[1, t], label[t] = -work[2, t], 1.0, t
     here = _reached(work[0], work[1], label, size, float(above))
     before = -1
     for _ in range(_STEPS):
@@ -86,7 +89,7 @@ def quantile_line(a, r, days, tail, total, work, label):  # type: ignore[no-unty
         for t in range(size):
             apart = a[t] - a[here]
             if abs(apart) > _FLAT * a[here]:
-                work[0, others], work[1, others], label[others] = (r[t] - r[here]) / apart, abs(apart), t
+                work[0, others], work[1, others], label[others] = (work[2, t] - work[2, here]) / apart, abs(apart), t
                 others += 1
                 whole += abs(apart)
                 upper += max(apart, 0.0)
@@ -125,7 +128,7 @@ def regressions(offsets, day, relative, over, tail, sums, out):  # type: ignore[
     longest = 0
     for i in range(len(out)):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    work, label = np.empty((2, longest)), np.empty(longest, np.int64)
+    work, label = np.empty((3, longest)), np.empty(longest, np.int64)
     points = np.empty(longest)
     spread = sums[0] * sums[2] - sums[1] * sums[1]
     for i in range(len(out)):

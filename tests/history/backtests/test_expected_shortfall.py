@@ -200,12 +200,24 @@ def test_the_quantile_line_is_that_of_a_linear_programme(n: int, level: float) -
     for seed in range(5):
         o = sample(n, level, 5.0, seed=seed)
         over, relative = 1.0 / o.expected_shortfall, o.losses / o.expected_shortfall
-        work = np.empty((2, n)), np.empty(n, np.int64)
+        work = np.empty((3, n)), np.empty(n, np.int64)
         found = quantile_line(over, relative, n, tail_probability(level), over.sum(), *work)
         design = np.stack([over, np.ones(n)])
         right = tail_probability(level) * design.sum(axis=1)
         dual = optimize.linprog(-relative, A_eq=design, b_eq=right, bounds=(0.0, 1.0), method="highs-ds")
         np.testing.assert_allclose(found, -dual.eqlin.marginals, rtol=1e-7, atol=1e-9)
+
+
+def test_the_quantile_line_is_the_best_where_many_points_share_one() -> None:
+    numbers = np.random.default_rng(0)
+    for _ in range(60):
+        n = int(numbers.integers(30, 200))
+        a, r = numbers.choice([1.0, 1.5, 2.0, 3.0], n), np.round(numbers.standard_t(4, n))
+        line = quantile_line(a, r, n, 0.1, a.sum(), np.empty((3, n)), np.empty(n, np.int64))
+        design = np.stack([a, np.ones(n)])
+        best = optimize.linprog(-r, A_eq=design, b_eq=0.1 * design.sum(axis=1), bounds=(0.0, 1.0), method="highs-ds")
+        left = r - line[0] * a - line[1]
+        assert np.sum(np.maximum(left, 0.0) - 0.1 * left) == pytest.approx(-best.fun - 0.1 * r.sum(), rel=1e-6)
 
 
 def test_the_intercept_test_is_a_weighted_regression_on_a_constant() -> None:
