@@ -21,10 +21,14 @@ from dask.delayed import Delayed
 from riskops import history, measures, reductions, simulation
 from riskops.cluster import open_cluster
 from riskops.config import config_from_mapping
+from riskops.history import rolling
 from riskops.measures import tail_passes
 from riskops.portfolio import portfolio_loss
 from riskops.reductions import CoMoments, Moments, Tail
-from riskops.run import LazyResults, Recorder, RiskJob, RunDirectory, market_risk, prepare
+from riskops.run import LazyResults, Recorder, RiskJob, RunDirectory, market_risk, prepare, var_backtest
+from riskops.run.backtest.example import small_backtest
+from riskops.run.backtest.execute import compute_backtest
+from riskops.run.backtest.memory import RunMemory
 from riskops.run.execute import compute_results
 from riskops.scenarios import BASE, Scenario
 from riskops.simulation import METHODS, PathJob, Sampling, SimulationSpec, path_job, paths_of, simulate
@@ -90,6 +94,11 @@ def example_forecasts() -> xr.Dataset:
     return history.rolling_forecasts(example_returns(), methods=["normal", "ewma"], window=20)
 
 
+def example_profits() -> xr.Dataset:
+    profit = ("observation", da.arange(40.0, chunks=10))
+    return xr.Dataset({"hypothetical_profit": profit, "risk_theoretical_profit": profit})
+
+
 #: Every public function of the chain that takes or returns something lazy, and a call of it.
 LAZY: dict[str, Callable[[], Any]] = {
     "history.forecast": lambda: history.forecast(example_returns()),
@@ -97,7 +106,15 @@ LAZY: dict[str, Callable[[], Any]] = {
     "history.backtest": lambda: history.backtest(example_forecasts()),
     "history.breaches_by_year": lambda: history.breaches_by_year(example_forecasts()),
     "history.ensemble": lambda: history.ensemble(example_forecasts()),
+    "history.bootstrap_interval": lambda: history.bootstrap_interval(example_returns(), replications=99),
+    "history.compare_forecasts": lambda: history.compare_forecasts(example_forecasts()),
+    "history.confidence_set": lambda: history.confidence_set(example_forecasts()),
+    "history.hill_shape": lambda: history.hill_shape(example_returns(), exceedances=[10]),
+    "history.mean_excess": lambda: history.mean_excess(example_returns(), exceedances=[10]),
+    "history.profit_and_loss_attribution": lambda: history.profit_and_loss_attribution(example_profits(), days=40),
+    "history.recommend": lambda: history.recommend(example_returns()),
     "history.rolling_forecasts": example_forecasts,
+    "history.threshold_stability": lambda: history.threshold_stability(example_returns(), exceedances=[20]),
     "history.scores": lambda: history.scores(example_forecasts()),
     "history.traffic_light": lambda: history.traffic_light(example_forecasts()),
     "history.assess": lambda: history.assess(example_returns(), methods=["normal", "ewma"], window=15, judged=20),
@@ -256,6 +273,30 @@ def test_a_run_is_built_without_computing(job: RiskJob, tmp_path: Path, refuse_c
         lazy = market_risk(job, recorder=recorder)
         assert all(isinstance(array.data, da.Array) for array in lazy.measures.values())
         assert set(lazy.digests) == (set() if recorder is None else {"loss"})
+
+
+def test_a_backtest_is_built_without_computing(tmp_path: Path, refuse_compute: None) -> None:
+    backtest = small_backtest()
+    for memory in (None, RunMemory.of(RunDirectory(tmp_path / "run").create())):
+        lazy = var_backtest(backtest, memory=memory)
+        for part in (lazy.forecasts, lazy.judged):
+            assert part
+            assert all(isinstance(array.data, da.Array) for array in part.values())
+
+
+def test_the_tasks_of_a_backtest_forecast_each_series_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counter[str] = Counter()
+    roll = rolling.roll_series
+
+    def once(method: Any, *words: Any, **options: Any) -> Any:
+        counted[method.name] += 1
+        return roll(method, *words, **options)
+
+    monkeypatch.setattr(rolling, "roll_series", once)
+    backtest = small_backtest()
+    with open_cluster("synchronous") as cluster:
+        compute_backtest(backtest, var_backtest(backtest), cluster=cluster, progress=None)
+    assert counted == {"historical": 1, "ewma": 1}
 
 
 def test_the_paths_stay_one_symbolic_layer_however_many_there_are() -> None:

@@ -72,12 +72,13 @@ def var_backtest(job: BacktestJob, *, memory: Memory | None = None) -> LazyBackt
         )
         forecasts = with_method(members, joint)
         weights = [joint[["ensemble_weight"]]]
+    said = forecasts.drop_vars("horizon_rule")  # a text that each part would cut anew, and their union would compute
     judged = [
-        backtest(forecasts, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed),
-        scores(forecasts),
+        backtest(said, tests=job.tests, simulations=job.simulations, size=job.size, seed=job.seed),
+        scores(said),
         # one set for all series: one for each would be a bootstrap of seconds for every series and level
-        confidence_set(forecasts, size=job.confidence_set, pooled=True, seed=job.seed),
-        _by_year(forecasts),
+        confidence_set(said, size=job.confidence_set, pooled=True, seed=job.seed),
+        _by_year(said),
         *weights,
     ]
     return LazyBacktest(forecasts, xr.merge(judged, compat="equals", join="exact", combine_attrs="drop"))
