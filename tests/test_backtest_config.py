@@ -272,7 +272,8 @@ def test_a_resolved_configuration_is_the_configuration(load: Loader, tmp_path: P
     )
     assert config.backtest.levels == (0.9, 0.99)
     assert backtest_from_mapping(json.loads(json.dumps(config.resolved()))) == config
-    (tmp_path / "again.yaml").write_text(to_yaml(config.resolved()))
+    (tmp_path / "again.yaml").write_text(to_yaml(config))
+    assert to_yaml(config) == to_yaml(config.resolved())
     assert load_job(tmp_path / "again.yaml") == config
 
 

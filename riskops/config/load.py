@@ -94,13 +94,13 @@ def config_from_mapping(mapping: Mapping[str, Any]) -> Config:
     return validated(Config, dict(mapping), None)
 
 
-def to_yaml(config: Config | Mapping[str, Any]) -> str:
+def to_yaml(config: Whole | Mapping[str, Any]) -> str:
     """The configuration as YAML text, every key with its value; :func:`load_config` reads it back as it was.
 
     Parameters
     ----------
     config
-        A checked configuration, or what :meth:`Config.resolved` made of one.
+        A checked configuration of any kind of job, or what :meth:`Config.resolved` made of one.
 
     Returns
     -------
@@ -110,12 +110,13 @@ def to_yaml(config: Config | Mapping[str, Any]) -> str:
     Examples
     --------
     >>> config = config_from_mapping({"market": {"prices": "sp500"}, "portfolios": ["all.csv"]})
-    >>> print(to_yaml(config)[:36])
+    >>> print(to_yaml(config)[:53])
+    job: market_risk
     title: null
     market:
       prices: sp500
     """
-    plain = config.resolved() if isinstance(config, Config) else dict(config)
+    plain = config.resolved() if isinstance(config, Whole) else dict(config)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -45,6 +45,7 @@ from riskops.run.backtest.memory import RunMemory
 from riskops.run.backtest.plan import plan_backtest
 from riskops.run.directory import canonical
 from riskops.run.losses import stored_losses
+from riskops.run.publish import publish
 from tests.small_job import edit_json
 
 ASKED: dict[str, Any] = {
@@ -422,6 +423,13 @@ def test_runs_of_both_kinds_are_listed(finished: Path, finished_run: Path, tmp_p
     one, two = (run.summary() for run in list_runs(tmp_path))
     assert (one["job"], one["methods"], one["series"], one["status"]) == ("var_backtest", 2, 3, "complete")
     assert (two["job"], two["status"]) == ("market_risk", "complete")
+
+
+def test_a_backtest_is_published_like_any_run(finished: Path, tmp_path: Path) -> None:
+    pytest.importorskip("icechunk")
+    assert publish(RunDirectory(finished), to=str(tmp_path / "repository"))
+    with pytest.raises(StoreError, match="holds a run 'finished' already"):
+        publish(RunDirectory(finished), to=str(tmp_path / "repository"))
 
 
 def test_what_needs_simulated_losses_refuses_a_backtest(finished: Path) -> None:
