@@ -214,7 +214,7 @@ def test_one_call_of_compute_gives_every_array_what_it_has_alone(job: BacktestJo
         for part in (lazy.forecasts, lazy.judged):
             for name, array in part.items():
                 if name in together:
-                    xr.testing.assert_equal(together[name], array.compute())
+                    xr.testing.assert_equal(together[name].variable, array.variable.compute())
     assert set(lazy.judged) <= set(together)
 
 
