@@ -251,8 +251,8 @@ def test_runs_list(finished_run: Path, run_copy: Path) -> None:
     (root / "torn").mkdir()
     (root / "torn" / "manifest.json").write_text('{"format": 1}')
     text = answer("runs", "list", "--root", root)
-    assert re.search(r"copy +complete +\d{4}-\d\d-\d\d \d\d:\d\d +5,000 +A small job", text)
-    assert re.search(r"torn +damaged manifest", text)
+    assert re.search(r"copy +market_risk +complete +\d{4}-\d\d-\d\d \d\d:\d\d +5,000 +A small job", text)
+    assert re.search(r"torn +– +damaged manifest", text)
     rows = json.loads(answer("runs", "list", "--root", root, "--json"))
     assert [row["run"] for row in rows] == ["copy", "torn"]
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import riskops
-from riskops.config import load_config
+from riskops.config import BacktestConfig, load_job
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -136,6 +136,7 @@ def test_notebooks_are_stored_without_output(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_configuration_loads(path: Path) -> None:
-    config = load_config(path)
+    config = load_job(path)
     assert config.title
-    assert len({str(p) for p in config.portfolios}) == len(config.portfolios)
+    portfolios = config.series.portfolios if isinstance(config, BacktestConfig) else config.portfolios
+    assert len({str(p) for p in portfolios}) == len(portfolios)

@@ -90,7 +90,7 @@ def run(
     log_json: LogJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do what a configuration says: simulate and stress, or backtest; keep the report.
+    """Do what a configuration says; print and keep the report.
 
     \b
     riskops run configs/market_risk.yaml

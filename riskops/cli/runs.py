@@ -37,7 +37,7 @@ def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))
     elif rows:
-        shown = ("run", "job", "status", "created", "title")
+        shown = ("run", "job", "status", "created", "paths", "title")
         show(listing_table([{key: _short(row[key]) for key in shown if key in row} for row in rows]))
     else:
         say(f"riskops: no runs under {root}")
