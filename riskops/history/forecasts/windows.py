@@ -35,22 +35,24 @@ PICKED = 64
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _insert(held, size, loss):  # type: ignore[no-untyped-def]
-    """Put a loss in its place among ``size`` descending ones, behind equal ones."""
+    """Put a loss in its place among ``size`` descending ones, behind equal ones, and return the place."""
     place = size
     while place > 0 and held[place - 1] < loss:
         held[place] = held[place - 1]
         place -= 1
     held[place] = loss
+    return place
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _remove(held, size, loss):  # type: ignore[no-untyped-def]
-    """Take a loss that is there out of ``size`` descending ones."""
+    """Take a loss that is there out of ``size`` descending ones, and return the place it had."""
     place = size - 1
     moving = held[place]
     while moving != loss:
         place -= 1
         moving, held[place] = held[place], moving
+    return place
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -101,27 +103,36 @@ def _excess(held, beyond):  # type: ignore[no-untyped-def]
 def _tails(losses, starts, ends, beyond, mass, value_at_risk, shortfall):  # type: ignore[no-untyped-def]
     """VaR and ES ``[series, level, day]`` of windows; ``beyond`` ``[level, day]`` losses lie above VaR."""
     levels, days = beyond.shape
-    longest = 0
+    longest, alike = 0, np.zeros(days, np.bool_)  # alike: asked for as many losses as the day before
     for i in range(days):
         longest = max(longest, ends[i] - starts[i])
+        alike[i] = i > 0
+        for j in range(levels):
+            if i > 0 and (beyond[j, i] != beyond[j, i - 1] or mass[j, i] != mass[j, i - 1]):
+                alike[i] = False
     held = np.empty(longest + 1)
     for s in range(len(losses)):
         row = losses[s]
         first, last, size, floor = 0, 0, 0, -np.inf
         for i in range(days):
             start, end = starts[i], ends[i]
+            touched = longest  # the first place of what is held that is not as it was on the day before
             if start < last:
                 for k in range(first, start):
                     if row[k] >= floor:
-                        _remove(held, size, row[k])
+                        touched = min(touched, _remove(held, size, row[k]))
                         size -= 1
                 for k in range(last, end):
                     if row[k] >= floor:
-                        _insert(held, size, row[k])
+                        touched = min(touched, _insert(held, size, row[k]))
                         size += 1
             else:
-                size = 0
+                size, touched = 0, 0
             first, last = start, end
+            if touched == longest and alike[i]:  # on most days neither the loss that came nor the one that went is held
+                for j in range(levels):
+                    value_at_risk[s, j, i], shortfall[s, j, i] = value_at_risk[s, j, i - 1], shortfall[s, j, i - 1]
+                continue
             needed = 0
             for j in range(levels):
                 needed = max(needed, beyond[j, i] + 1)
@@ -133,6 +144,9 @@ def _tails(losses, starts, ends, beyond, mass, value_at_risk, shortfall):  # typ
                 while held[size - 1] < floor:
                     size -= 1
             for j in range(levels):
+                if touched > beyond[j, i] and alike[i]:
+                    value_at_risk[s, j, i], shortfall[s, j, i] = value_at_risk[s, j, i - 1], shortfall[s, j, i - 1]
+                    continue
                 worst = held[beyond[j, i]]
                 value_at_risk[s, j, i] = worst
                 shortfall[s, j, i] = worst + _excess(held, beyond[j, i]) / mass[j, i]
