@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -134,6 +134,9 @@ class StudentT:
     ['degrees_of_freedom', 'location', 'scale']
     """
 
+    kind: ClassVar[str] = "student_t"
+    skewed: ClassVar[bool] = False
+
     paths: int = PATHS
     seed: int = SEED
 
@@ -143,7 +146,7 @@ class StudentT:
     @property
     def name(self) -> str:
         """The method's name in results."""
-        return "student_t" + simulation_name(self.paths, self.seed, usual=PATHS)
+        return self.kind + simulation_name(self.paths, self.seed, usual=PATHS)
 
     @property
     def estimated(self) -> bool:
@@ -153,7 +156,7 @@ class StudentT:
     @property
     def least(self) -> int:
         """The fewest returns."""
-        return 30
+        return 50 if self.skewed else 30
 
     def horizon_rule(self, days: int) -> str:
         """One day from the law, several by simulation."""
@@ -162,17 +165,17 @@ class StudentT:
 
     def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> StudentTFit:
         """Fit by maximum likelihood."""
-        losses = -check_sample("student_t", returns, least=self.least)
-        found = fit_t(losses, skewed=False, method="student_t")
-        return _t_fit(found, levels=levels, days=days, paths=self.paths, seed=self.seed, skewed=False)
+        losses = -check_sample(self.kind, returns, least=self.least)
+        found = fit_t(losses, skewed=self.skewed, method=self.kind)
+        return _t_fit(found, levels=levels, days=days, paths=self.paths, seed=self.seed, skewed=self.skewed)
 
     def record(self) -> dict[str, Any]:
         """The kind and all settings."""
-        return {"kind": "student_t", "paths": self.paths, "seed": self.seed}
+        return {"kind": self.kind, "paths": self.paths, "seed": self.seed}
 
 
 @dataclass(frozen=True)
-class SkewedT:
+class SkewedT(StudentT):
     """Skewed Student t losses (Hansen's), fitted by maximum likelihood: mode, scale, degrees of freedom and skewness.
 
     ``skewness`` among the parameters is that of returns: below zero, the losses are the longer tail. Fitted and carried
@@ -194,41 +197,8 @@ class SkewedT:
     True
     """
 
-    paths: int = PATHS
-    seed: int = SEED
-
-    def __post_init__(self) -> None:
-        check_simulation(self.paths, self.seed)
-
-    @property
-    def name(self) -> str:
-        """The method's name in results."""
-        return "skewed_t" + simulation_name(self.paths, self.seed, usual=PATHS)
-
-    @property
-    def estimated(self) -> bool:
-        """The parameters are held fixed between fits."""
-        return True
-
-    @property
-    def least(self) -> int:
-        """The fewest returns."""
-        return 50
-
-    def horizon_rule(self, days: int) -> str:
-        """One day from the law, several by simulation."""
-        check_integer("days", days, at_least=1)
-        return "one day ahead" if days == 1 else "simulated sum of independent days"
-
-    def fit(self, returns: Floats, *, levels: Sequence[float], days: int) -> StudentTFit:
-        """Fit by maximum likelihood."""
-        losses = -check_sample("skewed_t", returns, least=self.least)
-        found = fit_t(losses, skewed=True, method="skewed_t")
-        return _t_fit(found, levels=levels, days=days, paths=self.paths, seed=self.seed, skewed=True)
-
-    def record(self) -> dict[str, Any]:
-        """The kind and all settings."""
-        return {"kind": "skewed_t", "paths": self.paths, "seed": self.seed}
+    kind: ClassVar[str] = "skewed_t"
+    skewed: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, eq=False)
