@@ -26,6 +26,8 @@ __all__ = ["FEWEST", "Volatility", "VolatilityFit", "clear_fits", "fit_volatilit
 _KEPT = 4096
 #: By how much less likely than a constant variance a fit may be: the presample variance enters the first days.
 _LESS_LIKELY = 0.5
+#: No variance of the filter may be so many times the mean square of the sample.
+_LARGEST = 1e3
 #: To what part of itself a filtered variance has to be that of ``arch``.
 _AGREE = 1e-3
 _fits: OrderedDict[tuple[Volatility, bytes], VolatilityFit] = OrderedDict()
@@ -190,14 +192,16 @@ def _is_sound(made: VolatilityFit, found: ArchFit, sample: Floats) -> bool:
     """Whether an end of the optimiser can be forecast from.
 
     It is at least as likely as normal returns of a constant variance, which all models contain; the filter is stable;
-    and its variances are the recursion's own, not held by the bounds that ``arch`` sets them for its optimiser.
+    and its variances are the recursion's own, not held by the bounds that ``arch`` sets them for its optimiser, and
+    none is a thousand times that of the sample.
     """
     squares = float(np.mean((sample - (sample.mean() if made.recursion.mean else 0.0)) ** 2))
     constant = -0.5 * len(sample) * (math.log(2.0 * math.pi * squares) + 1.0)
     if not (found.log_likelihood >= constant - _LESS_LIKELY and found.stable):
         return False
     theirs = (np.asarray(found.result.conditional_volatility) / found.scale) ** 2
-    return bool(np.all(np.abs(made.variances(sample)[:-1] - theirs) <= _AGREE * theirs))
+    ours = made.variances(sample)
+    return bool(np.all(np.abs(ours[:-1] - theirs) <= _AGREE * theirs) and np.all(ours <= _LARGEST * squares))
 
 
 def _notes(found: ArchFit) -> tuple[str, ...]:

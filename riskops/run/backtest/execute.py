@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import xarray as xr
 from dask.local import get_sync
 
 from riskops.cluster import Cluster
 from riskops.errors import RiskopsError, StoreError
+from riskops.history import backtest
 from riskops.progress import Progress, tell
 from riskops.run.backtest.figures import COLUMNS, backtest_figures
 from riskops.run.backtest.job import BacktestJob
@@ -42,8 +42,8 @@ from riskops.simulation.store import array_checksum
 
 __all__ = ["compute_backtest", "execute_backtest", "recorded_backtest", "replayed_results", "resume_backtest"]
 
-#: Days of forecasts of the small backtest that compiles the kernels.
-_FEW = 30
+#: Days of forecasts, and simulations, of the small backtest that compiles the kernels.
+_FEW, _FEW_DRAWS = 30, 99
 
 
 def execute_backtest(
@@ -168,7 +168,8 @@ def _complete(
 
 
 def _warm(job: BacktestJob, cluster: Cluster) -> None:
-    """Compute a few days of one series in this process, so that kernels are compiled before several workers would."""
+    """Forecast and judge a few days of one series in this process, so that kernels are compiled before several workers
+    would."""
     if cluster.client is None:
         return
     few = job.prices.isel(observation=slice(0, job.window + _FEW + 1))
@@ -179,11 +180,10 @@ def _warm(job: BacktestJob, cluster: Cluster) -> None:
         weights={} if job.assets else job.weights,
         first=None,
         failures="nan",
-        tests=(),
-        ensemble=None,
     )
     try:
-        dask.compute(forecasts_of(small), scheduler=get_sync)
+        forecasts = forecasts_of(small).compute(scheduler=get_sync)
+        backtest(forecasts, tests=job.tests, simulations=min(job.simulations, _FEW_DRAWS), seed=job.seed)
     except RiskopsError:
         return
 
